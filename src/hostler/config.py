@@ -1,0 +1,225 @@
+"""Settings: each from the command line, else the environment, else the registry file, else its default."""
+
+import ipaddress
+import logging
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from hostler.errors import ConfigError
+from hostler.suggestions import did_you_mean
+from hostler.yaml_file import YamlFile
+
+logger = logging.getLogger(__name__)
+
+SHIPPED_REGISTRY = Path(__file__).parent / "models.yaml"
+
+
+def _split_commas(value: object) -> object:
+    """`a, b` → `["a", "b"]`: how an environment variable holds a list."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _expand_path(value: object) -> object:
+    return Path(value).expanduser() if isinstance(value, str | Path) else value
+
+
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
+UserPath = Annotated[Path, BeforeValidator(_expand_path)]
+TorchDtype = Literal["auto", "float32", "float16", "bfloat16"]
+
+
+class Settings(BaseSettings):
+    """All settings of a server. A field's name is its key under `settings:`, and in capitals its variable."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="forbid", frozen=True, populate_by_name=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Another than loopback needs `api_key` or `insecure_no_auth`."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """TCP port; 0 lets the system choose."""
+    workers: int = 1
+    """Gateway processes. Only 1: models live in worker processes of one gateway."""
+    default_model: str | None = None
+    """Model to load at start, by id or Hugging Face name. If that fails, the server starts all the same."""
+    api_key: SecretStr | None = None
+    """Key that every request but the public ones must carry. Environment only."""
+    insecure_no_auth: bool = False
+    """Allow any `host` without a key."""
+    cors_origins: CommaSeparated = []
+    """Origins whose pages may call the server from a browser."""
+    allowed_hosts: CommaSeparated = []
+    """`Host` headers to accept besides loopback names and `host` itself; `*` for any."""
+    forwarded_allow_ips: CommaSeparated = []
+    """Proxies whose `X-Forwarded-*` headers are believed."""
+    enable_metrics: bool = True
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
+    log_model_loading: bool = True
+    """Log a line for each stage of a load."""
+    max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 2**20
+    shutdown_grace_s: Annotated[float, Field(ge=0)] = 30.0
+    """Seconds that running streams get to finish after SIGTERM."""
+
+    max_concurrent_models: Annotated[int, Field(ge=1)] = 3
+    """Models in memory at once; the least recently used idle one leaves for another."""
+    auto_unload_after_minutes: Annotated[
+        float, Field(validation_alias=AliasChoices("auto_unload_after_minutes", "auto_unload_minutes"))
+    ] = 30.0
+    """Minutes after the last request before an idle model leaves; 0 or less: never."""
+    memory_cleanup_interval_minutes: float = 5.0
+    """Accepted from older files; unloading is process exit, so there is nothing to clean up in between."""
+    acquire_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds that a request may wait for its model, a download included."""
+    load_stall_timeout_s: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds without progress after which a load is given up."""
+    max_waiting_per_model: Annotated[int, Field(ge=0)] = 256
+    """Requests that may wait for one model to be loaded."""
+
+    default_device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    torch_dtype: TorchDtype = "auto"
+    """`auto`: half precision on a GPU, bfloat16 on a CPU that computes it natively, else float32."""
+    low_cpu_mem_usage: bool = True
+    """Accepted from older files; weights are always mapped."""
+    use_fast_tokenizer: bool = True
+    trust_remote_code: bool = False
+    """Run Python that comes with a model's repository. Better set per model."""
+    allow_pickle: bool = True
+    """Read repositories that have no safetensors, with torch's restricted unpickler, inside a worker."""
+    default_max_length: Annotated[int, Field(gt=0)] = 100
+    """New tokens of a native `generate` that gives no `max_length`."""
+    max_num_seqs: Annotated[int, Field(gt=0)] = 32
+    """Sequences that one model works on at once."""
+    max_num_batched_tokens: Annotated[int, Field(gt=0)] = 512
+    """Tokens that one engine step computes at most; long prompts are cut into pieces of that size."""
+    max_batch_size: int | None = None
+    """Accepted from older files; `max_num_seqs` took its place."""
+
+    cache_dir: Annotated[UserPath | None, Field(validation_alias=AliasChoices("cache_dir", "transformers_cache"))] = (
+        None
+    )
+    """Folder with `models--*` of the hub. `None`: huggingface_hub's own choice, which follows `HF_HOME`."""
+    hostler_cache_dir: UserPath = Path("~/.cache/hostler").expanduser()
+    """Folder for converted weights."""
+    hf_token: SecretStr | None = None
+    """Account token for gated models. Environment only; sent to the hub and nowhere else."""
+    hf_username: str | None = None
+    """Accepted from older deployments; the token alone is enough."""
+
+    @field_validator("workers")
+    @classmethod
+    def _only_one_gateway(cls, value: int) -> int:
+        if value != 1:
+            raise ValueError(
+                f"must be 1, not {value}: models live in worker processes of one gateway, several gateways would each"
+                " load their own; run more servers behind a balancer instead"
+            )
+        return value
+
+    @property
+    def keep_alive_s(self) -> float | None:
+        """Idle seconds before a model leaves; `None`: it stays."""
+        return self.auto_unload_after_minutes * 60 if self.auto_unload_after_minutes > 0 else None
+
+
+_WITHOUT_EFFECT = {
+    "max_batch_size": "use max_num_seqs, the number of sequences in a batch (32 unless told)",
+    "memory_cleanup_interval_minutes": "an unloaded model's process ends, so its memory comes back at once",
+    "low_cpu_mem_usage": "weights are always mapped from their file",
+    "hf_username": "HF_TOKEN alone is enough",
+}
+_ENVIRONMENT_ONLY = ("api_key", "hf_token")
+
+
+def load_settings(file: YamlFile | None, command_line: dict[str, Any] | None = None) -> Settings:
+    """Join the sources of settings, the strongest first: command line, environment, the file's `settings:`.
+
+    Raises:
+        ConfigError: a value cannot be used; names the variable, or file, line and key.
+    """
+    from_file = _settings_of(file)
+    given = {key: value for key, value in (command_line or {}).items() if value is not None}
+
+    class Sources(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=from_file)
+
+    try:
+        settings = Sources(**given)
+    except ValidationError as exc:
+        raise _explain(exc, file, given) from exc
+    _refuse_open_door(settings)
+    for key, remedy in _WITHOUT_EFFECT.items():
+        if key in from_file:
+            logger.warning("setting %s has no effect any more: %s", key, remedy)
+    return settings
+
+
+def _settings_of(file: YamlFile | None) -> dict[str, Any]:
+    section = file.content.get("settings") if file else None
+    if file is None or section is None:
+        return {}
+    if not isinstance(section, dict):
+        raise file.error(("settings",), "must be a mapping of setting to value")
+    for key in section:
+        if key in _ENVIRONMENT_ONLY:
+            raise file.error(("settings", key), f"a secret does not belong into the file; set {key.upper()} instead")
+        if key not in Settings.model_fields:
+            raise file.error(("settings", str(key)), f"is not a setting{did_you_mean(str(key), Settings.model_fields)}")
+    return {key: value for key, value in section.items() if value is not None}
+
+
+def _explain(exc: ValidationError, file: YamlFile | None, command_line: dict[str, Any]) -> ConfigError:
+    """Name the source that a refused value came from. The value itself is left out: it may be a secret."""
+    error = exc.errors(include_url=False, include_input=False)[0]
+    key = str(error["loc"][0]) if error["loc"] else "settings"
+    problem = error["msg"].removeprefix("Value error, ")
+    field_name = {"auto_unload_minutes": "auto_unload_after_minutes", "transformers_cache": "cache_dir"}.get(key, key)
+    in_environment = next((name for name in (key, field_name) if os.environ.get(name.upper())), None)
+    if field_name not in command_line and in_environment:
+        return ConfigError(f"environment variable {in_environment.upper()}: {problem}")
+    if field_name not in command_line and file is not None and ("settings", field_name) in file.lines:
+        return file.error(("settings", field_name), problem)
+    return ConfigError(f"{field_name}: {problem}")
+
+
+def _refuse_open_door(settings: Settings) -> None:
+    if settings.api_key is not None or settings.insecure_no_auth or is_loopback(settings.host):
+        return
+    raise ConfigError(
+        f"host {settings.host} is reachable by others and no key is set: set API_KEY,"
+        " or INSECURE_NO_AUTH=1 if everyone there may use, load and unload models"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or `localhost` can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""One loaded model: requests in, tokens out."""

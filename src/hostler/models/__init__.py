@@ -1,0 +1,1 @@
+"""What knows Hugging Face: where models come from and how they are loaded."""

@@ -1,0 +1,241 @@
+"""The registry: which models there are, read from one YAML file."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hostler.config import Settings, TorchDtype, UserPath
+from hostler.errors import ModelNotFoundError
+from hostler.suggestions import did_you_mean, nearest
+from hostler.types import ModelType, Struct
+from hostler.yaml_file import YamlFile
+
+T = TypeVar("T")
+
+_MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+
+
+class HubSource(Struct, frozen=True, tag="hub"):
+    """A repository of the Hugging Face hub."""
+
+    repo_id: str
+    revision: str | None = None
+    """Branch, tag or commit; `None`: the newest, or what is in the cache already."""
+    file: str | None = None
+    """One GGUF file of it; `None`: safetensors, else `.bin`."""
+
+
+class FolderSource(Struct, frozen=True, tag="folder"):
+    """A local folder as `save_pretrained` writes it, or one GGUF file in a folder."""
+
+    path: str
+    file: str | None = None
+
+
+class PackageSource(Struct, frozen=True, tag="package"):
+    """A GGUF file inside an installed Python package, which is located but never imported."""
+
+    package: str
+    """Import name."""
+    file: str
+    otherwise: HubSource
+    """Where the same model is when the package is not installed."""
+
+
+Source = HubSource | FolderSource | PackageSource
+
+
+class ModelSpec(Struct, frozen=True):
+    """One registered model, every default filled in: all that a worker needs to know to serve it."""
+
+    id: str
+    name: str
+    """Its Hugging Face id, to which it answers as well."""
+    type: ModelType
+    size: str
+    """Free text, such as `117M`."""
+    description: str
+    max_length: int
+    """Tokens; the model's own limit applies where it is smaller."""
+    suggested_temperature: float
+    gated: bool
+    source: Source
+    device: str
+    torch_dtype: str
+    trust_remote_code: bool
+    allow_pickle: bool
+    use_fast_tokenizer: bool
+    default_max_length: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+
+
+class SourceEntry(BaseModel):
+    """`source:` of a model: exactly one of `hub`, `folder` and `package`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hub: Annotated[str, Field(pattern=f"^{_HUB_NAME.pattern}$")] | None = None
+    folder: UserPath | None = None
+    package: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")] | None = None
+    file: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "SourceEntry":
+        if sum(kind is not None for kind in (self.hub, self.folder, self.package)) != 1:
+            raise ValueError("needs exactly one of hub, folder, package")
+        if self.package is not None and self.file is None:
+            raise ValueError("needs file: which file of the package to read")
+        if self.file is not None and (Path(self.file).is_absolute() or ".." in Path(self.file).parts):
+            raise ValueError("file must lie inside its source")
+        if self.file is not None and not self.file.endswith(".gguf"):
+            raise ValueError("file must be a .gguf file; other weights are found by themselves")
+        return self
+
+
+class ModelEntry(BaseModel):
+    """One entry under `models:`, as it stands in the file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(pattern=f"^{_HUB_NAME.pattern}$")]
+    type: ModelType
+    size: str
+    description: str
+    max_length: Annotated[int, Field(gt=0)]
+    suggested_temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    gated: bool = False
+    source: SourceEntry | None = None
+    """Where the weights are, when not on the hub under `name`."""
+    revision: str | None = None
+    """Branch, tag or commit of the hub repository."""
+    device: str | None = None
+    torch_dtype: TorchDtype | None = None
+    trust_remote_code: bool | None = None
+    allow_pickle: bool | None = None
+    use_fast_tokenizer: bool | None = None
+    default_max_length: Annotated[int, Field(gt=0)] | None = None
+    max_num_seqs: Annotated[int, Field(gt=0)] | None = None
+    max_num_batched_tokens: Annotated[int, Field(gt=0)] | None = None
+
+    def spec(self, model_id: str, settings: Settings) -> ModelSpec:
+        """Fill in from the settings what the entry leaves open."""
+
+        return ModelSpec(
+            id=model_id,
+            name=self.name,
+            type=self.type,
+            size=self.size,
+            description=self.description,
+            max_length=self.max_length,
+            suggested_temperature=self.suggested_temperature,
+            gated=self.gated,
+            source=self._source(),
+            device=_own_or(self.device, settings.default_device),
+            torch_dtype=_own_or(self.torch_dtype, settings.torch_dtype),
+            trust_remote_code=_own_or(self.trust_remote_code, settings.trust_remote_code),
+            allow_pickle=_own_or(self.allow_pickle, settings.allow_pickle),
+            use_fast_tokenizer=_own_or(self.use_fast_tokenizer, settings.use_fast_tokenizer),
+            default_max_length=_own_or(self.default_max_length, settings.default_max_length),
+            max_num_seqs=_own_or(self.max_num_seqs, settings.max_num_seqs),
+            max_num_batched_tokens=_own_or(self.max_num_batched_tokens, settings.max_num_batched_tokens),
+        )
+
+    def _source(self) -> Source:
+        on_hub = HubSource(repo_id=self.name, revision=self.revision)
+        if self.source is None:
+            return on_hub
+        if self.source.folder is not None:
+            return FolderSource(path=str(self.source.folder), file=self.source.file)
+        if self.source.package is not None and self.source.file is not None:
+            return PackageSource(package=self.source.package, file=self.source.file, otherwise=on_hub)
+        return HubSource(repo_id=self.source.hub or self.name, revision=self.revision, file=self.source.file)
+
+
+class Registry(Mapping[str, ModelSpec]):
+    """Models by id, in the order of the file."""
+
+    def __init__(self, specs: Mapping[str, ModelSpec]) -> None:
+        self._specs = dict(specs)
+        self._id_by_name: dict[str, str] = {}
+        for spec in self._specs.values():
+            self._id_by_name.setdefault(spec.name.casefold(), spec.id)
+
+    def __getitem__(self, model_id: str) -> ModelSpec:
+        return self._specs[model_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._specs)
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def resolve(self, name: str) -> ModelSpec:
+        """The model of that id or Hugging Face name; an id wins over a name.
+
+        Raises:
+            ModelNotFoundError: none answers to it; the nearest names are in the message.
+        """
+        if name in self._specs:
+            return self._specs[name]
+        if (model_id := self._id_by_name.get(name.casefold())) is not None:
+            return self._specs[model_id]
+        shown = name if len(name) <= 200 else name[:200] + "…"
+        near = nearest(shown, [*self._specs, *(spec.name for spec in self._specs.values())])
+        hint = f"; the nearest are {', '.join(near)}" if near else ""
+        raise ModelNotFoundError(f"no model {shown!r} is registered{hint} (GET /models lists all)", param="model")
+
+    def first_of_type(self, model_type: ModelType) -> ModelSpec:
+        """The first registered model of a type.
+
+        Raises:
+            ModelNotFoundError: there is none.
+        """
+        for spec in self._specs.values():
+            if spec.type is model_type:
+                return spec
+        raise ModelNotFoundError(f"no model of type {model_type.value!r} is registered")
+
+
+def load_registry(file: YamlFile, settings: Settings) -> Registry:
+    """Build the registry of a file.
+
+    Raises:
+        ConfigError: an entry cannot be used; names file, line and key.
+    """
+    for key in file.content:
+        if key not in ("models", "settings"):
+            raise file.error((str(key),), "is neither 'models' nor 'settings'")
+    models = file.content.get("models")
+    if not isinstance(models, dict) or not models:
+        raise file.error(("models",), "must be a mapping of at least one model id to its entry")
+    return Registry(
+        {str(model_id): _read_entry(file, str(model_id), models[model_id], settings) for model_id in models}
+    )
+
+
+def _own_or(own: T | None, default: T) -> T:
+    return default if own is None else own
+
+
+def _read_entry(file: YamlFile, model_id: str, entry: Any, settings: Settings) -> ModelSpec:
+    at = ("models", model_id)
+    if not _MODEL_ID.fullmatch(model_id):
+        raise file.error(at, "an id has letters, digits, '.', '_' and '-' only, 128 at most, and starts with no sign")
+    if not isinstance(entry, dict):
+        raise file.error(at, "must be a mapping with name, type, size, description and max_length")
+    for key in entry:
+        if str(key) not in ModelEntry.model_fields:
+            raise file.error(
+                (*at, str(key)), f"is not a key of a model{did_you_mean(str(key), ModelEntry.model_fields)}"
+            )
+    try:
+        return ModelEntry.model_validate(entry).spec(model_id, settings)
+    except ValidationError as exc:
+        error = exc.errors(include_url=False)[0]
+        where = tuple(part for part in error["loc"] if isinstance(part, str | int))
+        raise file.error((*at, *where), error["msg"].removeprefix("Value error, ")) from exc

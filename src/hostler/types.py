@@ -1,0 +1,231 @@
+"""The shared vocabulary: what is asked of a model, and what comes back.
+
+These are msgspec structs rather than dataclasses because they cross the process border as they are
+(`hostler.worker.messages`); inside a process they are plain frozen values.
+"""
+
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from typing import Literal, Protocol
+
+import msgspec
+
+
+class ModelType(StrEnum):
+    """What a model is offered for. Says nothing about its class: that is read from its `config.json`."""
+
+    CONVERSATIONAL = "conversational"
+    TEXT = "text"
+    CODE = "code"
+    INSTRUCTION = "instruction"
+
+
+class ModelState(StrEnum):
+    """Where one registered model is in its life."""
+
+    UNLOADED = "unloaded"
+    LOADING = "loading"
+    READY = "ready"
+    UNLOADING = "unloading"
+    FAILED = "failed"
+    """The last load failed; the next request tries again."""
+
+
+class FinishReason(StrEnum):
+    """Why a sequence ended."""
+
+    STOP = "stop"
+    """An end-of-sequence token, a stop token or a stop string."""
+    LENGTH = "length"
+    """`max_tokens` or the context was used up."""
+    ABORT = "abort"
+    """The caller left, or the model was told to stop."""
+
+
+class ChatFormat(StrEnum):
+    """How a model is prompted with a conversation."""
+
+    TEMPLATE = "template"
+    """Through the chat template of its tokenizer."""
+    EOS_TURNS = "eos_turns"
+    """Turns joined by the end-of-text token, as DialoGPT was trained."""
+    HUMAN_ASSISTANT = "human_assistant"
+    """`Human: …` and `Assistant:` lines, for conversational models without a template."""
+    PLAIN = "plain"
+    """The text of the messages and nothing else."""
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the values below: immutable, built by keyword."""
+
+
+class ChatMessage(Struct, frozen=True):
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class TextPrompt(Struct, frozen=True, tag="text"):
+    """Text, to be tokenised as the model's tokenizer does it, special tokens included."""
+
+    text: str
+
+
+class TokenPrompt(Struct, frozen=True, tag="tokens"):
+    """Token ids, used as they are."""
+
+    token_ids: list[int]
+
+
+class ChatPrompt(Struct, frozen=True, tag="chat"):
+    """A conversation, rendered in the model's `ChatFormat`."""
+
+    messages: list[ChatMessage]
+    drop_oldest: bool = False
+    """Leave out the oldest turns (never a leading system message, never the last message) until the prompt fits;
+    otherwise a conversation that is too long is a `ContextLengthError`."""
+
+
+Prompt = TextPrompt | TokenPrompt | ChatPrompt
+
+
+class SamplingParams(Struct, frozen=True, omit_defaults=True):
+    """How to choose tokens and when to stop, for one request. Ranges are checked by `hostler.protocol`."""
+
+    n: int = 1
+    """Sequences to generate from the one prompt."""
+    max_tokens: int | None = None
+    """New tokens at most, per sequence. `None`: as many as the context has room for."""
+    max_length: int | None = None
+    """transformers' bound: prompt and new tokens together for causal models, decoder tokens for encoder–decoder
+    ones. Clamped to the model's own limit, unlike `max_tokens`. At most one of the two is set."""
+    min_tokens: int = 0
+    """No end-of-sequence or stop token before so many new tokens."""
+    temperature: float = 1.0
+    """0 is greedy: the most likely token, no random draw."""
+    top_p: float = 1.0
+    top_k: int = 0
+    """0: all tokens."""
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    """transformers' semantics: prompt tokens count too."""
+    presence_penalty: float = 0.0
+    """OpenAI's semantics: subtracted once from the logit of every token already generated."""
+    frequency_penalty: float = 0.0
+    """OpenAI's semantics: subtracted once per time a token was generated."""
+    logit_bias: dict[int, float] = {}
+    """Token id → what is added to its logit."""
+    seed: int | None = None
+    """Same prompt, parameters and seed give the same draws, alone or in a batch. Sequence i of `n` uses its own
+    stream derived from it."""
+    stop: list[str] = []
+    """Strings that end a sequence; they are not part of the text."""
+    stop_token_ids: list[int] = []
+    ignore_eos: bool = False
+
+
+class Admission(Struct, frozen=True):
+    """What the engine found when it accepted a request: the numbers it will really use."""
+
+    num_prompt_tokens: int
+    """Tokens of the prompt; of the encoder's input for encoder–decoder models."""
+    max_tokens: int
+    """New tokens at most, per sequence, after every limit."""
+    num_dropped_messages: int = 0
+    """How many of a `ChatPrompt`'s messages were left out to make it fit."""
+    prompt_text: str = ""
+    """The prompt as the tokenizer spells it, without special tokens; what `prompt included` means natively."""
+
+
+class TokenDelta(Struct, frozen=True, omit_defaults=True):
+    """What one step added to one sequence of a request."""
+
+    index: int = 0
+    """Which of the `n` sequences."""
+    text: str = ""
+    """New text; may be empty while bytes of a character, or the start of a stop string, are held back."""
+    token_ids: list[int] = []
+    """New tokens; more than one only when steps were joined on the way."""
+    finish_reason: FinishReason | None = None
+    """Set in the last delta of the sequence, and only there."""
+
+
+class ModelFacts(Struct, frozen=True):
+    """What is known of a model once it is in memory."""
+
+    architecture: str
+    """Name of its transformers class."""
+    is_encoder_decoder: bool
+    chat_format: ChatFormat
+    dtype: str
+    device: str
+    """As torch spells it: `cpu`, `cuda:0`."""
+    max_model_len: int
+    """Prompt and answer together for causal models; each on its own for encoder–decoder ones. Tokens."""
+    num_parameters: int
+    num_trainable_parameters: int
+    memory_bytes: int
+    """Of its parameters and buffers."""
+    load_s: float
+    revision: str | None = None
+    """Commit of the repository that the weights came from, where there is one."""
+
+
+class LoadProgress(Struct, frozen=True):
+    """How far a load has come."""
+
+    stage: Literal["starting", "downloading", "converting", "loading", "warming"]
+    done_bytes: int = 0
+    total_bytes: int = 0
+    """0 where it is not known."""
+
+
+class DeviceMemory(Struct, frozen=True):
+    """Memory that a worker's allocator holds on one accelerator, in bytes."""
+
+    device_id: int
+    allocated_bytes: int
+    reserved_bytes: int
+
+
+class Generation(Protocol):
+    """One accepted request: its numbers, then its tokens."""
+
+    @property
+    def admission(self) -> Admission: ...
+
+    def __aiter__(self) -> AsyncIterator[TokenDelta]:
+        """Deltas of all `n` sequences in the order they came, ending after the last one's `finish_reason`.
+
+        Raises `ServiceError` subclasses when the engine fails on the way.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Stop the work within one step. Harmless when it has ended; never blocks."""
+        ...
+
+
+class EngineClient(Protocol):
+    """A loaded model, seen from the gateway."""
+
+    @property
+    def facts(self) -> ModelFacts: ...
+
+    async def generate(self, prompt: Prompt, params: SamplingParams) -> Generation:
+        """Hand over a request and wait until the engine has accepted it.
+
+        When the caller is cancelled while it waits, the request is aborted.
+
+        Raises:
+            RequestError: the prompt or a parameter does not fit this model.
+            EngineDeadError: the process is gone.
+        """
+        ...
+
+    async def free_cached_memory(self) -> int:
+        """Return cached device memory to the system; how many bytes that was."""
+        ...
+
+    async def device_memory(self) -> list[DeviceMemory]:
+        """Per accelerator in use; empty on a CPU."""
+        ...

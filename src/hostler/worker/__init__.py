@@ -1,0 +1,1 @@
+"""The process border: a model's process and the gateway's hold on it."""
