@@ -1,0 +1,351 @@
+"""A worker without a process: loads when told, answers `word0 word1 …`, fails and crashes on command.
+
+A test writes what a model does into its `FakeModel` and then lets the manager, or a server, start it:
+
+    launcher = FakeLauncher()
+    launcher.model("gpt2-small").load_gate = asyncio.Event()      # loads until the event is set
+    launcher.model("opt-125m").load_error = ModelLoadError("no such file")
+    ...
+    launcher.worker("gpt2-small").crash()                         # streams raise EngineDeadError
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+from hostler.errors import ContextLengthError, EngineDeadError, HostlerError
+from hostler.registry import ModelSpec
+from hostler.types import (
+    Admission,
+    ChatFormat,
+    ChatMessage,
+    ChatPrompt,
+    DeviceMemory,
+    FinishReason,
+    LoadProgress,
+    ModelFacts,
+    Prompt,
+    SamplingParams,
+    TextPrompt,
+    TokenDelta,
+    TokenPrompt,
+)
+
+Sleep = Callable[[float], Awaitable[None]]
+
+NUM_WORDS = 16
+"""Length of an answer whose length nobody asked for."""
+
+FACTS = ModelFacts(
+    architecture="FakeForCausalLM",
+    is_encoder_decoder=False,
+    chat_format=ChatFormat.PLAIN,
+    dtype="float32",
+    device="cpu",
+    max_model_len=1024,
+    num_parameters=1_000_000,
+    num_trainable_parameters=1_000_000,
+    memory_bytes=4_000_000,
+    load_s=0.1,
+)
+
+
+@dataclass
+class FakeModel:
+    """What every worker of one model does. May be changed at any time."""
+
+    facts: ModelFacts = FACTS
+    launch_error: HostlerError | None = None
+    """No process can be started."""
+    load_error: HostlerError | None = None
+    """Every load fails with it, once its gate and its seconds have passed."""
+    load_gate: asyncio.Event | None = None
+    """A load waits until it is set."""
+    load_s: float = 0.0
+    """A load takes so long, by the launcher's `sleep`."""
+    progress: list[LoadProgress] = field(default_factory=list)
+    """Reported at the start of a load."""
+    stop_gate: asyncio.Event | None = None
+    """A process that is told to stop ends when it is set."""
+    admission_gate: asyncio.Event | None = None
+    """A request is accepted when it is set."""
+    token_gate: asyncio.Event | None = None
+    """From word `num_free_words` on, each waits until it is set."""
+    num_free_words: int = 0
+    token_pause_s: float = 0.0
+    """Time before each word, by the launcher's `sleep`."""
+    answer: str | None = None
+    """Said instead of `word0 word1 …`."""
+    generation_error: HostlerError | None = None
+    """Raised in place of the word `num_free_words`."""
+    cached_bytes: int = 0
+    """What the first `free_cached_memory` frees."""
+    devices: list[DeviceMemory] = field(default_factory=list)
+
+
+class FakeGeneration:
+    """One accepted request of a `FakeEngine`."""
+
+    def __init__(self, engine: "FakeEngine", admission: Admission, params: SamplingParams) -> None:
+        self._engine = engine
+        self._admission = admission
+        self._params = params
+        self._aborted = asyncio.Event()
+        self._is_finished = False
+
+    @property
+    def admission(self) -> Admission:
+        return self._admission
+
+    def abort(self) -> None:
+        if self._is_finished or self._aborted.is_set():
+            return
+        self._aborted.set()
+        self._engine.num_aborted += 1
+        self._engine.running.discard(self)
+
+    async def __aiter__(self) -> AsyncIterator[TokenDelta]:
+        words, last_reason = self._words()
+        for i, word in enumerate(words):
+            await self._pause(i)
+            for index in range(self._params.n):
+                if self._aborted.is_set():
+                    yield TokenDelta(index=index, finish_reason=FinishReason.ABORT)
+                    continue
+                is_last = i == len(words) - 1
+                if is_last and index == self._params.n - 1:
+                    self._finish()
+                yield TokenDelta(index=index, text=word, token_ids=[i], finish_reason=last_reason if is_last else None)
+            if self._aborted.is_set():
+                return
+
+    def _words(self) -> tuple[list[str], FinishReason]:
+        max_tokens = self._admission.max_tokens
+        if self._engine.model.answer is None:
+            is_cut = self._params.max_tokens is not None or self._params.max_length is not None
+            return [f"word{i} " for i in range(max_tokens)], FinishReason.LENGTH if is_cut else FinishReason.STOP
+        words = [word + " " for word in self._engine.model.answer.split(" ")]
+        words[-1] = words[-1].removesuffix(" ")
+        is_cut = len(words) > max_tokens
+        return words[:max_tokens], FinishReason.LENGTH if is_cut else FinishReason.STOP
+
+    async def _pause(self, i: int) -> None:
+        """Wait until word `i` is due, the request is aborted or the worker has ended."""
+        model = self._engine.model
+        await asyncio.sleep(0)
+        if model.token_pause_s:
+            await _first(self._engine.sleep(model.token_pause_s), self._aborted.wait(), self._engine.dead.wait())
+        if model.token_gate is not None and i >= model.num_free_words:
+            await _first(model.token_gate.wait(), self._aborted.wait(), self._engine.dead.wait())
+        if self._aborted.is_set():
+            return
+        if self._engine.dead.is_set():
+            self._finish()
+            raise EngineDeadError("the model's process ended under the request")
+        if model.generation_error is not None and i == model.num_free_words:
+            self._finish()
+            raise model.generation_error
+
+    def _finish(self) -> None:
+        self._is_finished = True
+        self._engine.running.discard(self)
+
+
+class FakeEngine:
+    """Implements `hostler.types.EngineClient`."""
+
+    def __init__(self, model: FakeModel | None = None, sleep: Sleep = asyncio.sleep) -> None:
+        self.model = model or FakeModel()
+        self.sleep = sleep
+        self.dead = asyncio.Event()
+        self.requests: list[tuple[Prompt, SamplingParams]] = []
+        """All that were handed over, also those refused."""
+        self.running: set[FakeGeneration] = set()
+        """Accepted, not finished, not aborted."""
+        self.num_aborted = 0
+
+    @property
+    def facts(self) -> ModelFacts:
+        return self.model.facts
+
+    async def generate(self, prompt: Prompt, params: SamplingParams) -> FakeGeneration:
+        self.requests.append((prompt, params))
+        if self.model.admission_gate is not None:
+            try:
+                await _first(self.model.admission_gate.wait(), self.dead.wait())
+            except asyncio.CancelledError:
+                self.num_aborted += 1
+                raise
+        if self.dead.is_set():
+            raise EngineDeadError("the model's process has ended")
+        generation = FakeGeneration(self, admit(prompt, params, self.facts), params)
+        self.running.add(generation)
+        return generation
+
+    async def free_cached_memory(self) -> int:
+        freed, self.model.cached_bytes = self.model.cached_bytes, 0
+        return freed
+
+    async def device_memory(self) -> list[DeviceMemory]:
+        return list(self.model.devices)
+
+
+class FakeWorker(FakeEngine):
+    """Implements `hostler.lifecycle.ports.Worker`."""
+
+    def __init__(self, spec: ModelSpec, model: FakeModel, pid: int, sleep: Sleep = asyncio.sleep) -> None:
+        super().__init__(model, sleep)
+        self.spec = spec
+        self.exit_reason = ""
+        self.stop_called = False
+        self._pid = pid
+        self._report: Callable[[LoadProgress], None] | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    async def load(self, on_progress: Callable[[LoadProgress], None]) -> ModelFacts:
+        self._report = on_progress
+        for progress in self.model.progress:
+            on_progress(progress)
+        if self.model.load_s:
+            await _first(self.sleep(self.model.load_s), self.dead.wait())
+        if self.model.load_gate is not None:
+            await _first(self.model.load_gate.wait(), self.dead.wait())
+        if self.dead.is_set():
+            raise EngineDeadError("the model's process ended while it loaded")
+        if self.model.load_error is not None:
+            raise self.model.load_error
+        return self.model.facts
+
+    def report(self, progress: LoadProgress) -> None:
+        """Say how far the load has come."""
+        assert self._report is not None, "not loading"
+        self._report(progress)
+
+    def crash(self, exit_reason: str = "signal SIGKILL") -> None:
+        """End the process at once; what runs on it raises `EngineDeadError`."""
+        if not self.dead.is_set():
+            self.exit_reason = exit_reason
+            self.dead.set()
+
+    async def wait_exited(self) -> str:
+        await self.dead.wait()
+        return self.exit_reason
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        self.stop_called = True
+        if self.model.stop_gate is not None:
+            await _first(self.model.stop_gate.wait(), self.dead.wait())
+        self.crash("exit status 0")
+
+
+class FakeLauncher:
+    """Implements `hostler.lifecycle.ports.Launcher`."""
+
+    def __init__(self, sleep: Sleep = asyncio.sleep) -> None:
+        self.workers: list[FakeWorker] = []
+        """Every worker that was ever started, in that order."""
+        self.is_started = False
+        self.is_closed = False
+        self._models: dict[str, FakeModel] = {}
+        self._sleep = sleep
+        self._pids = itertools.count(1000)
+
+    def model(self, model_id: str) -> FakeModel:
+        """What workers of that model do; made on first use."""
+        return self._models.setdefault(model_id, FakeModel())
+
+    def workers_of(self, model_id: str) -> list[FakeWorker]:
+        return [worker for worker in self.workers if worker.spec.id == model_id]
+
+    def worker(self, model_id: str) -> FakeWorker:
+        """The model's latest worker."""
+        return self.workers_of(model_id)[-1]
+
+    @property
+    def alive(self) -> list[FakeWorker]:
+        return [worker for worker in self.workers if not worker.dead.is_set()]
+
+    async def start(self) -> None:
+        self.is_started = True
+
+    async def launch(self, spec: ModelSpec) -> FakeWorker:
+        model = self.model(spec.id)
+        if model.launch_error is not None:
+            raise model.launch_error
+        worker = FakeWorker(spec, model, next(self._pids), self._sleep)
+        self.workers.append(worker)
+        return worker
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+def admit(prompt: Prompt, params: SamplingParams, facts: ModelFacts) -> Admission:
+    """Check lengths as an engine does; a word is a token."""
+    dropped = 0
+    if isinstance(prompt, ChatPrompt) and prompt.drop_oldest:
+        dropped = _num_to_drop(prompt.messages, facts.max_model_len)
+    text, num_tokens = _spell(prompt, dropped)
+    room = facts.max_model_len if facts.is_encoder_decoder else facts.max_model_len - num_tokens
+    if room < 1 or num_tokens > facts.max_model_len:
+        raise ContextLengthError(f"the prompt has {num_tokens} tokens, the context {facts.max_model_len}")
+    if params.max_tokens is not None and params.max_tokens > room:
+        raise ContextLengthError(
+            f"the prompt has {num_tokens} tokens and the answer may have {params.max_tokens},"
+            f" the context has {facts.max_model_len}",
+            param="max_tokens",
+        )
+    max_tokens = params.max_tokens if params.max_tokens is not None else min(NUM_WORDS, room)
+    if params.max_length is not None:
+        used = 0 if facts.is_encoder_decoder else num_tokens
+        max_tokens = min(params.max_length - used, room)
+        if max_tokens < 1:
+            raise ContextLengthError(
+                f"max_length is {params.max_length}, the prompt alone has {num_tokens} tokens", param="max_length"
+            )
+    return Admission(
+        num_prompt_tokens=num_tokens, max_tokens=max_tokens, num_dropped_messages=dropped, prompt_text=text
+    )
+
+
+def _spell(prompt: Prompt, num_dropped: int) -> tuple[str, int]:
+    match prompt:
+        case TextPrompt():
+            return prompt.text, len(prompt.text.split())
+        case TokenPrompt():
+            return " ".join(map(str, prompt.token_ids)), len(prompt.token_ids)
+        case ChatPrompt():
+            text = " ".join(message.content for message in _kept(prompt.messages, num_dropped))
+            return text, len(text.split())
+
+
+def _num_to_drop(messages: list[ChatMessage], max_model_len: int) -> int:
+    num_dropped = 0
+    while len(_kept(messages, num_dropped)) > 1:
+        if sum(len(message.content.split()) for message in _kept(messages, num_dropped)) < max_model_len:
+            break
+        if _kept(messages, num_dropped + 1) == _kept(messages, num_dropped):
+            break
+        num_dropped += 1
+    return num_dropped
+
+
+def _kept(messages: list[ChatMessage], num_dropped: int) -> list[ChatMessage]:
+    system = messages[:1] if messages and messages[0].role == "system" else []
+    turns = messages[len(system) :]
+    return system + turns[min(num_dropped, len(turns) - 1) :]
+
+
+async def _first(*waits: Awaitable[object]) -> None:
+    """Wait for the first to be done; cancel the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
