@@ -95,6 +95,8 @@ class SamplingParams(Struct, frozen=True, omit_defaults=True):
     """Sequences to generate from the one prompt."""
     max_tokens: int | None = None
     """New tokens at most, per sequence. `None`: as many as the context has room for."""
+    clamp_max_tokens: bool = False
+    """Cut `max_tokens` to what the context has room for, instead of refusing it."""
     max_length: int | None = None
     """transformers' bound: prompt and new tokens together for causal models, decoder tokens for encoder–decoder
     ones. Clamped to the model's own limit, unlike `max_tokens`. At most one of the two is set."""

@@ -157,11 +157,10 @@ def encode(message: ToWorker | FromWorker) -> bytes:
 
 
 class FrameDecoder(Generic[Message]):
-    """Takes bytes as they come from a socket and gives whole messages."""
+    """Takes bytes as they come from a socket and gives whole messages. Made by the two functions below."""
 
-    def __init__(self, kind: type[Message]) -> None:
-        """`kind` is the union to decode to: `ToWorker` or `FromWorker`."""
-        self._decoder = msgspec.msgpack.Decoder(kind)
+    def __init__(self, decoder: msgspec.msgpack.Decoder[Message]) -> None:
+        self._decoder = decoder
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Message]:
@@ -183,3 +182,13 @@ class FrameDecoder(Generic[Message]):
                 yield self._decoder.decode(body)
             except msgspec.DecodeError as exc:
                 raise ServiceError("an unreadable message on a worker's socket") from exc
+
+
+def decoder_of_worker() -> FrameDecoder[ToWorker]:
+    """For the worker's end of the socket."""
+    return FrameDecoder[ToWorker](msgspec.msgpack.Decoder(ToWorker))
+
+
+def decoder_of_gateway() -> FrameDecoder[FromWorker]:
+    """For the gateway's end of the socket."""
+    return FrameDecoder[FromWorker](msgspec.msgpack.Decoder(FromWorker))

@@ -1,0 +1,90 @@
+"""Puts an engine together around a loaded model."""
+
+from dataclasses import dataclass
+
+import psutil
+import torch
+from transformers import DynamicCache, EncoderDecoderCache
+
+from hostler.engine.causal_runner import CausalRunner
+from hostler.engine.core import EngineCore
+from hostler.engine.input_processor import InputProcessor, ModelLimits
+from hostler.engine.kv_cache import BLOCK_SIZE, KVCacheManager
+from hostler.engine.output_processor import OutputProcessor
+from hostler.engine.scheduler import Scheduler
+from hostler.engine.seq2seq_runner import Seq2SeqRunner
+from hostler.models.loader import LoadedModel
+from hostler.registry import ModelSpec
+from hostler.types import ChatFormat, ModelFacts
+
+CACHE_SHARE = 0.25
+"""Part of the memory that is free after the load which the keys and values of this one model may take."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The two halves of a loaded model: what checks requests, and what answers them."""
+
+    facts: ModelFacts
+    inputs: InputProcessor
+    core: EngineCore
+
+
+def build_engine(loaded: LoadedModel, spec: ModelSpec) -> Engine:
+    """Assemble the engine and run one token through the model, so that the first request finds it warm."""
+    kv_cache = KVCacheManager(_cache_capacity_tokens(loaded, spec))
+    scheduler = Scheduler(kv_cache, max_num_seqs=spec.max_num_seqs, max_num_batched_tokens=spec.max_num_batched_tokens)
+    runner = Seq2SeqRunner(loaded.model) if loaded.facts.is_encoder_decoder else CausalRunner(loaded.model)
+    core = EngineCore(scheduler, runner, OutputProcessor(loaded.tokenizer))
+    return Engine(loaded.facts, InputProcessor(loaded.tokenizer, _limits(loaded)), core)
+
+
+def _limits(loaded: LoadedModel) -> ModelLimits:
+    generation_config = loaded.model.generation_config
+    start_id = generation_config.decoder_start_token_id
+    return ModelLimits(
+        max_model_len=loaded.facts.max_model_len,
+        is_encoder_decoder=loaded.facts.is_encoder_decoder,
+        decoder_start_token_id=start_id if start_id is not None else generation_config.bos_token_id,
+        eos_token_ids=_eos_token_ids(loaded),
+        vocab_size=loaded.model.get_input_embeddings().num_embeddings,
+        chat_format=loaded.facts.chat_format,
+    )
+
+
+def _eos_token_ids(loaded: LoadedModel) -> frozenset[int]:
+    """The model's own, as `generate` takes them. A chat model also ends at its tokenizer's, which closes a turn."""
+    configured = loaded.model.generation_config.eos_token_id
+    eos_ids = set(configured if isinstance(configured, list) else [configured])
+    if not eos_ids - {None} or loaded.facts.chat_format is ChatFormat.TEMPLATE:
+        eos_ids.add(loaded.tokenizer.eos_token_id)
+    return frozenset(eos_ids - {None})
+
+
+def _cache_capacity_tokens(loaded: LoadedModel, spec: ModelSpec) -> int:
+    """Never less than one sequence of full length, so that every admitted request can be finished alone."""
+    least = -(-loaded.facts.max_model_len // BLOCK_SIZE) * BLOCK_SIZE
+    affordable = int(_free_bytes(loaded.model.device) * CACHE_SHARE) // max(1, _cache_bytes_per_token(loaded))
+    return max(least, min(affordable, least * spec.max_num_seqs))
+
+
+@torch.inference_mode()
+def _cache_bytes_per_token(loaded: LoadedModel) -> int:
+    """Measured on one token, because no two architectures name the sizes alike in their configs."""
+    token = torch.zeros((1, 1), dtype=torch.long, device=loaded.model.device)
+    if loaded.facts.is_encoder_decoder:
+        pair = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        loaded.model(input_ids=token, decoder_input_ids=token, past_key_values=pair, use_cache=True)
+        layers = [*pair.self_attention_cache.layers, *pair.cross_attention_cache.layers]
+    else:
+        cache = DynamicCache(config=loaded.model.config)
+        loaded.model(input_ids=token, past_key_values=cache, use_cache=True)
+        layers = cache.layers
+    tensors = [tensor for layer in layers for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None))]
+    return sum(int(tensor.nbytes) for tensor in tensors if tensor is not None)
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)

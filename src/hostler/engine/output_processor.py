@@ -1,0 +1,113 @@
+"""From token ids to text: whole characters only, stop strings applied."""
+
+from transformers import PreTrainedTokenizerBase
+
+from hostler.engine.request import Request
+from hostler.types import FinishReason, TokenDelta
+
+
+class IncrementalDetokenizer:
+    """Text of one sequence, piece by piece; the pieces joined are the text of the whole.
+
+    A piece appears when its bytes form whole characters. The last tokens of the prompt are the context in which the
+    first new one is spelled, so that a continuation keeps its leading space. Works on `decode` alone, and so with
+    every tokenizer; the method is that of the decode streams in Hugging Face's `tokenizers` and TGI: decode a short
+    window with and without the new tokens, and take the difference.
+    """
+
+    CONTEXT_TOKENS = 6
+    """Enough for the byte tokens of one character and for the token before them."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt_token_ids: list[int]) -> None:
+        self._tokenizer = tokenizer
+        self._window = list(prompt_token_ids[-self.CONTEXT_TOKENS :])
+        self._num_read = len(self._window)
+        """Tokens of the window whose text has been given out."""
+
+    def add(self, token_id: int) -> str:
+        """Text that is complete with this token; often empty."""
+        self._window.append(token_id)
+        return self._advance(is_last=False)
+
+    def flush(self) -> str:
+        """What is left at the end; bytes that are no character become U+FFFD, as a plain decode gives them."""
+        return self._advance(is_last=True)
+
+    def _advance(self, *, is_last: bool) -> str:
+        before = self._decode(self._window[: self._num_read])
+        after = self._decode(self._window)
+        if len(after) <= len(before) or (after.endswith("\ufffd") and not is_last):
+            return ""
+        self._window = self._window[self._num_read :]
+        self._num_read = len(self._window)
+        return after[len(before) :]
+
+    def _decode(self, token_ids: list[int]) -> str:
+        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=True)
+        return text
+
+
+class StopStrings:
+    """Ends a text at the first stop string, which may be spread over pieces, and lets out no part of it."""
+
+    def __init__(self, stop: list[str]) -> None:
+        self._stop = [string for string in stop if string]
+        self._held = ""
+
+    def add(self, text: str) -> tuple[str, bool]:
+        """Text that may go out, and whether a stop string has ended it."""
+        if not self._stop:
+            return text, False
+        text = self._held + text
+        ends = [end for string in self._stop if (end := text.find(string)) >= 0]
+        if ends:
+            self._held = ""
+            return text[: min(ends)], True
+        num_held = max(_overlap(text, string) for string in self._stop)
+        self._held = text[len(text) - num_held :]
+        return text[: len(text) - num_held], False
+
+    def flush(self) -> str:
+        """What was held back and turned out to begin no stop string."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _overlap(text: str, string: str) -> int:
+    """Length of the longest end of `text` with which `string` begins."""
+    for length in range(min(len(text), len(string) - 1), 0, -1):
+        if text.endswith(string[:length]):
+            return length
+    return 0
+
+
+class OutputProcessor:
+    """Keeps the text of each running sequence."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._texts: dict[Request, tuple[IncrementalDetokenizer, StopStrings]] = {}
+
+    def process(self, request: Request, token_id: int, reason: FinishReason | None) -> TokenDelta:
+        """Text of a new token. The delta's `finish_reason` is `STOP` also where a stop string ended the sequence.
+
+        A token that ended the sequence by itself is counted, and is no text.
+        """
+        if request not in self._texts:
+            context = [] if request.encoder_token_ids is not None else request.prompt_token_ids
+            self._texts[request] = IncrementalDetokenizer(self._tokenizer, context), StopStrings(request.params.stop)
+        detokenizer, stop_strings = self._texts[request]
+        is_end_token = reason is FinishReason.STOP
+        piece = "" if is_end_token else detokenizer.add(token_id)
+        if reason is not None:
+            piece += detokenizer.flush()
+        text, is_stopped = stop_strings.add(piece)
+        if is_stopped:
+            reason = FinishReason.STOP
+        elif reason is not None:
+            text += stop_strings.flush()
+        return TokenDelta(index=request.index, text=text, token_ids=[token_id], finish_reason=reason)
+
+    def free(self, request: Request) -> None:
+        """Forget a sequence."""
+        self._texts.pop(request, None)

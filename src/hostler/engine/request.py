@@ -1,0 +1,66 @@
+"""One sequence being generated, as the scheduler sees it: integers only."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from hostler.types import FinishReason, SamplingParams
+
+
+class RequestStatus(Enum):
+    """Where a sequence is."""
+
+    WAITING = auto()
+    RUNNING = auto()
+    PREEMPTED = auto()
+    """Back in the queue: its cache went to others, its tokens will be computed again."""
+    FINISHED = auto()
+
+
+@dataclass(eq=False)
+class Request:
+    """One sequence. A caller's request for `n` sequences becomes `n` of these, told apart by `index`."""
+
+    request_id: int
+    """The caller's; the same for all of its sequences."""
+    index: int
+    params: SamplingParams
+    prompt_token_ids: list[int]
+    """What precedes the first generated token: the prompt, or the decoder's start for encoder–decoder models."""
+    max_tokens: int
+    stop_token_ids: frozenset[int]
+    """End-of-sequence tokens, unless they are to be ignored, and the caller's own."""
+    encoder_token_ids: list[int] | None = None
+    """The encoder's input; `None` for causal models."""
+    output_token_ids: list[int] = field(default_factory=list)
+    num_computed_tokens: int = 0
+    """Tokens whose keys and values are in the cache."""
+    status: RequestStatus = RequestStatus.WAITING
+    finish_reason: FinishReason | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens known so far, computed or not."""
+        return len(self.prompt_token_ids) + len(self.output_token_ids)
+
+    @property
+    def num_new_tokens(self) -> int:
+        """Tokens that still have to be computed before the next one can be sampled."""
+        return self.num_tokens - self.num_computed_tokens
+
+    def token_ids(self, start: int, stop: int) -> list[int]:
+        """Known tokens `start` to `stop`, prompt and output taken as one list."""
+        num_prompt = len(self.prompt_token_ids)
+        if stop <= num_prompt:
+            return self.prompt_token_ids[start:stop]
+        if start >= num_prompt:
+            return self.output_token_ids[start - num_prompt : stop - num_prompt]
+        return self.prompt_token_ids[start:] + self.output_token_ids[: stop - num_prompt]
+
+    def append(self, token_id: int) -> FinishReason | None:
+        """Add a sampled token; says whether the sequence ends with it."""
+        self.output_token_ids.append(token_id)
+        if token_id in self.stop_token_ids and len(self.output_token_ids) > self.params.min_tokens:
+            return FinishReason.STOP
+        if len(self.output_token_ids) >= self.max_tokens:
+            return FinishReason.LENGTH
+        return None

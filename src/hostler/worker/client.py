@@ -1,0 +1,288 @@
+"""The gateway's hold on one worker: requests out, deltas in, and the news of its end."""
+
+import asyncio
+import itertools
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from multiprocessing.process import BaseProcess
+from typing import TypeVar
+
+from hostler.errors import EngineDeadError, HostlerError, ServiceError
+from hostler.registry import ModelSpec
+from hostler.types import Admission, DeviceMemory, LoadProgress, ModelFacts, Prompt, SamplingParams, TokenDelta
+from hostler.worker.messages import (
+    Abort,
+    Admitted,
+    CachedMemoryFreed,
+    DeviceMemoryReport,
+    FreeCachedMemory,
+    FromWorker,
+    Generate,
+    Load,
+    Loaded,
+    LoadFailed,
+    Outputs,
+    Progress,
+    ReportDeviceMemory,
+    RequestFailed,
+    Stop,
+    ToWorker,
+    WorkerConfig,
+    decoder_of_gateway,
+    encode,
+)
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+DEATH_GRACE_S = 1.0
+"""A worker's socket closes and its process ends within moments of each other, or something is wrong."""
+
+
+class WorkerClient:
+    """Implements `hostler.lifecycle.ports.Worker` over a socket. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        writer: asyncio.StreamWriter,
+        process: BaseProcess,
+        spec: ModelSpec,
+        config: WorkerConfig,
+    ) -> None:
+        """Made by `connect`."""
+        self._writer = writer
+        self._process = process
+        self._spec = spec
+        self._config = config
+        self._ids = itertools.count(1)
+        self._generations: dict[int, WorkerGeneration] = {}
+        self._calls: dict[int, asyncio.Future[FromWorker]] = {}
+        self._loaded: asyncio.Future[ModelFacts] = asyncio.get_running_loop().create_future()
+        self._exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._on_progress: Callable[[LoadProgress], None] | None = None
+        self._ended = asyncio.Event()
+        self._supervisor: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    @classmethod
+    async def connect(
+        cls, gateway_end: socket.socket, process: BaseProcess, spec: ModelSpec, config: WorkerConfig
+    ) -> "WorkerClient":
+        """Take over the gateway's end of a worker's socket pair, and the started process."""
+        reader, writer = await asyncio.open_connection(sock=gateway_end)
+        client = cls(writer, process, spec, config)
+        client._supervisor = asyncio.create_task(client._supervise(reader), name=f"worker-{spec.id}")
+        asyncio.get_running_loop().add_reader(process.sentinel, client._process_ended)
+        return client
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None, "made for started processes only"
+        return self._process.pid
+
+    @property
+    def facts(self) -> ModelFacts:
+        return self._loaded.result()
+
+    async def load(self, on_progress: Callable[[LoadProgress], None]) -> ModelFacts:
+        self._on_progress = on_progress
+        self._send(Load(spec=self._spec, config=self._config))
+        return await asyncio.shield(self._loaded)
+
+    async def generate(self, prompt: Prompt, params: SamplingParams) -> "WorkerGeneration":
+        self._raise_if_dead()
+        request_id = next(self._ids)
+        generation = WorkerGeneration(params.n, lambda: self._abort(request_id))
+        self._generations[request_id] = generation
+        self._send(Generate(request_id=request_id, prompt=prompt, params=params))
+        try:
+            await generation.admitted
+        except asyncio.CancelledError:
+            generation.abort()
+            raise
+        return generation
+
+    async def free_cached_memory(self) -> int:
+        call_id = next(self._ids)
+        answer = await self._call(call_id, FreeCachedMemory(call_id=call_id))
+        assert isinstance(answer, CachedMemoryFreed)
+        return answer.freed_bytes
+
+    async def device_memory(self) -> list[DeviceMemory]:
+        call_id = next(self._ids)
+        answer = await self._call(call_id, ReportDeviceMemory(call_id=call_id))
+        assert isinstance(answer, DeviceMemoryReport)
+        return answer.devices
+
+    async def wait_exited(self) -> str:
+        return await asyncio.shield(self._exited)
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        self._is_stopping = True
+        self._send(Stop())
+        try:
+            await asyncio.wait_for(asyncio.shield(self._exited), grace_s)
+        except TimeoutError:
+            logger.warning("worker_killed model=%s pid=%d after_s=%.1f", self._spec.id, self.pid, grace_s)
+            self._process.kill()
+            await asyncio.shield(self._exited)
+
+    def on_exit(self, callback: Callable[[], None]) -> None:
+        """Call back once when the process has ended."""
+        self._exited.add_done_callback(lambda _: callback())
+
+    def _abort(self, request_id: int) -> None:
+        if self._generations.pop(request_id, None) is not None:
+            self._send(Abort(request_id=request_id))
+
+    async def _call(self, call_id: int, message: ToWorker) -> FromWorker:
+        self._raise_if_dead()
+        future: asyncio.Future[FromWorker] = asyncio.get_running_loop().create_future()
+        self._calls[call_id] = future
+        try:
+            self._send(message)
+            return await future
+        finally:
+            self._calls.pop(call_id, None)
+
+    def _send(self, message: ToWorker) -> None:
+        # Requests are small and a worker always reads, so the transport's buffer is bound enough.
+        if not self._writer.is_closing():
+            self._writer.write(encode(message))
+
+    async def _supervise(self, reader: asyncio.StreamReader) -> None:
+        """Read until the worker is gone, and then settle all that still waits for it."""
+        reading = asyncio.create_task(self._read(reader))
+        dying = asyncio.create_task(self._ended.wait())
+        try:
+            await asyncio.wait({reading, dying}, return_when=asyncio.FIRST_COMPLETED)
+            # Death is seen on the process and on the socket, in either order; what was sent before it is still read.
+            await asyncio.wait({reading, dying}, timeout=DEATH_GRACE_S)
+            reading.cancel()
+            if not dying.done():
+                # A worker that cannot be heard is of no use, even if its process lives.
+                self._process.kill()
+                await dying
+        finally:
+            reading.cancel()
+            dying.cancel()
+        self._writer.close()
+        self._process.join()
+        how = _describe_exit(self._process.exitcode)
+        if not self._is_stopping:
+            logger.error("worker_died model=%s pid=%d how=%r", self._spec.id, self.pid, how)
+        _resolve(self._exited, how)
+        self._fail_all()
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        decoder = decoder_of_gateway()
+        try:
+            while data := await reader.read(1 << 16):
+                for message in decoder.feed(data):
+                    self._dispatch(message)
+        except (ConnectionError, ServiceError):
+            logger.exception("worker_socket_failed model=%s pid=%d", self._spec.id, self.pid)
+
+    def _process_ended(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._process.sentinel)
+        self._ended.set()
+
+    def _dispatch(self, message: FromWorker) -> None:
+        match message:
+            case Progress(progress=progress):
+                if self._on_progress is not None:
+                    self._on_progress(progress)
+            case Loaded(facts=facts):
+                _resolve(self._loaded, facts)
+            case LoadFailed(error=error):
+                _refuse(self._loaded, error.rebuild())
+            case Admitted(request_id=request_id, admission=admission):
+                if (generation := self._generations.get(request_id)) is not None:
+                    _resolve(generation.admitted, admission)
+            case Outputs(outputs=outputs):
+                for output in outputs:
+                    self._deliver(output.request_id, output.delta)
+            case RequestFailed(request_id=request_id, error=error):
+                if (generation := self._generations.pop(request_id, None)) is not None:
+                    generation.fail(error.rebuild())
+            case CachedMemoryFreed(call_id=call_id) | DeviceMemoryReport(call_id=call_id):
+                if (call := self._calls.get(call_id)) is not None:
+                    _resolve(call, message)
+
+    def _deliver(self, request_id: int, delta: TokenDelta) -> None:
+        generation = self._generations.get(request_id)
+        if generation is not None and generation.feed(delta):
+            del self._generations[request_id]
+
+    def _raise_if_dead(self) -> None:
+        if self._writer.is_closing() or self._exited.done():
+            raise self._death()
+
+    def _fail_all(self) -> None:
+        _refuse(self._loaded, self._death())
+        for call in self._calls.values():
+            _refuse(call, self._death())
+        generations, self._generations = self._generations, {}
+        for generation in generations.values():
+            generation.fail(self._death())
+
+    def _death(self) -> EngineDeadError:
+        return EngineDeadError(f"the process that held {self._spec.id} ended; the next request starts it again")
+
+
+class WorkerGeneration:
+    """Implements `hostler.types.Generation`: a queue between the socket and one reader."""
+
+    def __init__(self, num_sequences: int, abort: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.admitted: asyncio.Future[Admission] = loop.create_future()
+        self._num_running = num_sequences
+        self._abort = abort
+        self._queue: asyncio.Queue[TokenDelta | HostlerError | None] = asyncio.Queue()
+
+    @property
+    def admission(self) -> Admission:
+        return self.admitted.result()
+
+    async def __aiter__(self) -> AsyncIterator[TokenDelta]:
+        while (item := await self._queue.get()) is not None:
+            if isinstance(item, HostlerError):
+                raise item
+            yield item
+
+    def abort(self) -> None:
+        self._abort()
+
+    def feed(self, delta: TokenDelta) -> bool:
+        """Pass on a delta; whether it was the last one of the last sequence."""
+        self._queue.put_nowait(delta)
+        self._num_running -= delta.finish_reason is not None
+        if self._num_running == 0:
+            self._queue.put_nowait(None)
+        return self._num_running == 0
+
+    def fail(self, error: HostlerError) -> None:
+        """End with an error: at admission if that has not been answered, else after the deltas so far."""
+        _refuse(self.admitted, error)
+        self._queue.put_nowait(error)
+
+
+def _resolve(future: asyncio.Future[Result], value: Result) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _refuse(future: asyncio.Future[Result], error: HostlerError) -> None:
+    if not future.done():
+        future.set_exception(error)
+        # An error that nobody is left to hear is no event worth a log line.
+        future.exception()
+
+
+def _describe_exit(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return f"signal {signal.Signals(-exit_code).name}"
+    return f"exit status {exit_code}"

@@ -1,0 +1,103 @@
+"""Starts workers by forking them from one warm process that has torch and transformers imported."""
+
+import asyncio
+import atexit
+import importlib
+import logging
+import multiprocessing
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+
+from hostler.config import Settings
+from hostler.errors import ModelLoadError
+from hostler.registry import ModelSpec
+from hostler.worker.client import WorkerClient
+from hostler.worker.messages import WorkerConfig
+
+logger = logging.getLogger(__name__)
+
+_WORKER_MODULE = "hostler.worker.process"
+"""Named, not imported: what is imported there has no place in the gateway."""
+
+_WORKER_ENVIRONMENT = {
+    # libgomp reads it when it is loaded. With its default, threads that wait spin, and two busy workers on two cores
+    # slow each other down by an order of magnitude (docs/architecture.md has the figures).
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # The Rust tokenizers would warn of the fork that follows and would not use their threads anyway.
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+class ForkserverLauncher:
+    """Implements `hostler.lifecycle.ports.Launcher`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._config = WorkerConfig(
+            cache_dir=str(settings.cache_dir) if settings.cache_dir else None,
+            hostler_cache_dir=str(settings.hostler_cache_dir),
+            hf_token=settings.hf_token.get_secret_value() if settings.hf_token else None,
+            log_level=settings.log_level,
+            num_threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        )
+        # One thread: multiprocessing's start is not meant for several, and the first one waits for the imports.
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
+        self._context = _context()
+        self._processes: set[BaseProcess] = set()
+
+    async def start(self) -> None:
+        """Begin the imports in the background; nothing here waits for them."""
+        for name, value in _WORKER_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        # Registered after multiprocessing's own handler and so run before it: that one would wait for workers which
+        # wait for this process to close their sockets.
+        atexit.register(self._kill_all)
+        if isinstance(self._context, ForkServerContext):
+            self._context.set_forkserver_preload([_WORKER_MODULE])
+            self._executor.submit(_warm_up)
+
+    async def launch(self, spec: ModelSpec) -> WorkerClient:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        process = self._context.Process(target=run_worker, args=(theirs,), name=f"hostler-{spec.id}")
+        try:
+            await loop.run_in_executor(self._executor, process.start)
+        except (OSError, EOFError) as exc:
+            ours.close()
+            raise ModelLoadError(f"no process could be started for {spec.id}: {exc}") from exc
+        finally:
+            theirs.close()
+        self._processes.add(process)
+        logger.info("worker_started model=%s pid=%s", spec.id, process.pid)
+        client = await WorkerClient.connect(ours, process, spec, self._config)
+        client.on_exit(lambda: self._processes.discard(process))
+        return client
+
+    async def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._kill_all()
+        atexit.unregister(self._kill_all)
+
+    def _kill_all(self) -> None:
+        for process in list(self._processes):
+            process.kill()
+
+
+def run_worker(gateway: socket.socket) -> None:
+    """What a new process runs first. Importing the rest is free in a fork of the warm process."""
+    importlib.import_module(_WORKER_MODULE).main(gateway)
+
+
+def _warm_up() -> None:
+    from multiprocessing import forkserver
+
+    forkserver.ensure_running()
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("forkserver")
+    return multiprocessing.get_context("spawn")

@@ -1,0 +1,221 @@
+"""A worker: the process that holds one model. Runs until its gateway says stop or goes away.
+
+Two threads. The main one loads and computes. The reader takes messages from the socket, tokenises and checks requests
+(so that the engine never waits for that), and ends the process when the socket closes: a worker without a gateway
+would hold memory for nobody.
+"""
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from typing import NoReturn
+
+import torch
+
+from hostler.engine.factory import Engine, build_engine
+from hostler.errors import EngineRequestError, HostlerError, ModelLoadError
+from hostler.models.loader import load_model
+from hostler.models.prepare import prepare
+from hostler.types import DeviceMemory, LoadProgress
+from hostler.worker.messages import (
+    Abort,
+    Admitted,
+    CachedMemoryFreed,
+    DeviceMemoryReport,
+    ErrorReport,
+    FreeCachedMemory,
+    FromWorker,
+    Generate,
+    Load,
+    Loaded,
+    LoadFailed,
+    Output,
+    Outputs,
+    Progress,
+    ReportDeviceMemory,
+    RequestFailed,
+    ToWorker,
+    decoder_of_worker,
+    encode,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def main(gateway: socket.socket) -> NoReturn:
+    """Entry point of a freshly forked worker. `gateway` is its end of the socket pair."""
+    # Ctrl-C and a service manager's SIGTERM reach the whole group, but it is the gateway that decides when a worker
+    # ends: streams are allowed to finish.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Worker(gateway).run()
+    _leave()
+
+
+class Worker:
+    """The worker's state, shared by its two threads as said at each field."""
+
+    def __init__(self, gateway: socket.socket) -> None:
+        self._gateway = gateway
+        self._send_lock = threading.Lock()
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        """Reader to main thread: what to do before the next step."""
+        self._messages = self._receive()
+        self._engine: Engine | None = None
+        """Set by the main thread before it sends `Loaded`, so before the first request comes."""
+
+    def run(self) -> None:
+        """Load, then serve until the process ends; returns only when the load failed."""
+        first = next(self._messages)
+        if not isinstance(first, Load):
+            raise TypeError(f"the first message to a worker must be Load, not {type(first).__name__}")
+        logging.getLogger().setLevel(first.config.log_level)
+        torch.set_num_threads(first.config.num_threads)
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        try:
+            engine = self._engine = self._load(first)
+        except HostlerError as exc:
+            self._send(LoadFailed(error=ErrorReport.of(exc)))
+            return
+        except Exception:
+            logger.exception("model_load_crashed model=%s", first.spec.id)
+            error = ModelLoadError(f"{first.spec.id} could not be loaded; the server's log has the reason")
+            self._send(LoadFailed(error=ErrorReport.of(error)))
+            return
+        self._send(Loaded(facts=engine.facts))
+        self._serve(engine)
+
+    def _load(self, message: Load) -> Engine:
+        spec, config = message.spec, message.config
+        local = prepare(
+            spec,
+            cache_dir=config.cache_dir,
+            hostler_cache_dir=config.hostler_cache_dir,
+            hf_token=config.hf_token,
+            on_progress=self._report_progress,
+        )
+        loaded = load_model(spec, local, self._report_progress)
+        self._report_progress(LoadProgress(stage="warming"))
+        return build_engine(loaded, spec)
+
+    def _report_progress(self, progress: LoadProgress) -> None:
+        self._send(Progress(progress=progress))
+
+    def _serve(self, engine: Engine) -> NoReturn:
+        while True:
+            self._do_what_came(wait=not engine.core.has_unfinished_requests())
+            if not engine.core.has_unfinished_requests():
+                continue
+            step = engine.core.step()
+            if step.deltas:
+                self._send(Outputs(outputs=[Output(request_id=owner, delta=delta) for owner, delta in step.deltas]))
+            for request_id, error in step.failures.items():
+                self._send(RequestFailed(request_id=request_id, error=ErrorReport.of(error)))
+
+    def _do_what_came(self, *, wait: bool) -> None:
+        if wait:
+            self._inbox.get()()
+        while True:
+            try:
+                action = self._inbox.get_nowait()
+            except Empty:
+                return
+            action()
+
+    def _read(self) -> None:
+        """The reader thread."""
+        for message in self._messages:
+            self._handle(message)
+        _leave()
+
+    def _handle(self, message: ToWorker) -> None:
+        match message:
+            case Generate():
+                self._admit(message)
+            case Abort(request_id=request_id):
+                self._inbox.put(lambda: self._loaded_engine.core.abort(request_id))
+            case FreeCachedMemory(call_id=call_id):
+                self._inbox.put(lambda: self._send(CachedMemoryFreed(call_id=call_id, freed_bytes=_free_cached())))
+            case ReportDeviceMemory(call_id=call_id):
+                self._inbox.put(lambda: self._send(DeviceMemoryReport(call_id=call_id, devices=_device_memory())))
+            case _:
+                _leave()
+
+    def _admit(self, message: Generate) -> None:
+        request_id = message.request_id
+        try:
+            prepared = self._loaded_engine.inputs.prepare(request_id, message.prompt, message.params)
+        except HostlerError as exc:
+            self._send(RequestFailed(request_id=request_id, error=ErrorReport.of(exc)))
+        except Exception:
+            logger.exception("request_not_prepared request_id=%d", request_id)
+            error = EngineRequestError("the prompt could not be prepared for this model")
+            self._send(RequestFailed(request_id=request_id, error=ErrorReport.of(error)))
+        else:
+            self._send(Admitted(request_id=request_id, admission=prepared.admission))
+            self._inbox.put(lambda: self._loaded_engine.core.add_request(prepared.sequences))
+
+    @property
+    def _loaded_engine(self) -> Engine:
+        assert self._engine is not None, "a request before the model was loaded"
+        return self._engine
+
+    def _receive(self) -> Iterator[ToWorker]:
+        """Messages until the gateway is gone. Read by the main thread first, by the reader after that."""
+        decoder = decoder_of_worker()
+        while True:
+            try:
+                data = self._gateway.recv(1 << 16)
+            except ConnectionError:
+                return
+            if not data:
+                return
+            yield from decoder.feed(data)
+
+    def _send(self, message: FromWorker) -> None:
+        with self._send_lock:
+            try:
+                self._gateway.sendall(encode(message))
+            except ConnectionError:
+                _leave()
+
+
+def _free_cached() -> int:
+    """Give cached blocks of torch's allocators back to their devices; how many bytes."""
+    gc.collect()
+    if not torch.cuda.is_available():
+        return 0
+    before = _reserved_bytes()
+    torch.cuda.empty_cache()
+    return before - _reserved_bytes()
+
+
+def _reserved_bytes() -> int:
+    return sum(int(torch.cuda.memory_reserved(device)) for device in range(torch.cuda.device_count()))
+
+
+def _device_memory() -> list[DeviceMemory]:
+    if not torch.cuda.is_available():
+        return []
+    return [
+        DeviceMemory(
+            device_id=device,
+            allocated_bytes=torch.cuda.memory_allocated(device),
+            reserved_bytes=torch.cuda.memory_reserved(device),
+        )
+        for device in range(torch.cuda.device_count())
+        if torch.cuda.memory_reserved(device)
+    ]
+
+
+def _leave() -> NoReturn:
+    """End at once: there is nothing to save, and a running step of the other thread must not be waited for."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
