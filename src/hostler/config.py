@@ -197,13 +197,21 @@ def _explain(exc: ValidationError, file: YamlFile | None, command_line: dict[str
     error = exc.errors(include_url=False, include_input=False)[0]
     key = str(error["loc"][0]) if error["loc"] else "settings"
     problem = error["msg"].removeprefix("Value error, ")
-    field_name = {"auto_unload_minutes": "auto_unload_after_minutes", "transformers_cache": "cache_dir"}.get(key, key)
-    in_environment = next((name for name in (key, field_name) if os.environ.get(name.upper())), None)
-    if field_name not in command_line and in_environment:
-        return ConfigError(f"environment variable {in_environment.upper()}: {problem}")
+    field_name = next((name for name in Settings.model_fields if key in _names_of(name)), key)
+    variable = next((name.upper() for name in _names_of(field_name) if os.environ.get(name.upper())), None)
+    if field_name not in command_line and variable:
+        return ConfigError(f"environment variable {variable}: {problem}")
     if field_name not in command_line and file is not None and ("settings", field_name) in file.lines:
         return file.error(("settings", field_name), problem)
     return ConfigError(f"{field_name}: {problem}")
+
+
+def _names_of(field_name: str) -> list[str]:
+    """All names that a setting is read under."""
+    field = Settings.model_fields.get(field_name)
+    if field is not None and isinstance(field.validation_alias, AliasChoices):
+        return [str(name) for name in field.validation_alias.choices]
+    return [field_name]
 
 
 def _refuse_open_door(settings: Settings) -> None:

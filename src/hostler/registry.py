@@ -100,7 +100,7 @@ class SourceEntry(BaseModel):
 class ModelEntry(BaseModel):
     """One entry under `models:`, as it stands in the file."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
     name: Annotated[str, Field(pattern=f"^{_HUB_NAME.pattern}$")]
     type: ModelType
@@ -122,9 +122,8 @@ class ModelEntry(BaseModel):
     max_num_seqs: Annotated[int, Field(gt=0)] | None = None
     max_num_batched_tokens: Annotated[int, Field(gt=0)] | None = None
 
-    def spec(self, model_id: str, settings: Settings) -> ModelSpec:
-        """Fill in from the settings what the entry leaves open."""
-
+    def spec(self, model_id: str, settings: Settings, base: Path) -> ModelSpec:
+        """Fill in from the settings what the entry leaves open; `base` is where a relative folder starts."""
         return ModelSpec(
             id=model_id,
             name=self.name,
@@ -134,7 +133,7 @@ class ModelEntry(BaseModel):
             max_length=self.max_length,
             suggested_temperature=self.suggested_temperature,
             gated=self.gated,
-            source=self._source(),
+            source=self._source(base),
             device=_own_or(self.device, settings.default_device),
             torch_dtype=_own_or(self.torch_dtype, settings.torch_dtype),
             trust_remote_code=_own_or(self.trust_remote_code, settings.trust_remote_code),
@@ -145,12 +144,12 @@ class ModelEntry(BaseModel):
             max_num_batched_tokens=_own_or(self.max_num_batched_tokens, settings.max_num_batched_tokens),
         )
 
-    def _source(self) -> Source:
+    def _source(self, base: Path) -> Source:
         on_hub = HubSource(repo_id=self.name, revision=self.revision)
         if self.source is None:
             return on_hub
         if self.source.folder is not None:
-            return FolderSource(path=str(self.source.folder), file=self.source.file)
+            return FolderSource(path=str(base / self.source.folder), file=self.source.file)
         if self.source.package is not None and self.source.file is not None:
             return PackageSource(package=self.source.package, file=self.source.file, otherwise=on_hub)
         return HubSource(repo_id=self.source.hub or self.name, revision=self.revision, file=self.source.file)
@@ -234,7 +233,7 @@ def _read_entry(file: YamlFile, model_id: str, entry: Any, settings: Settings) -
                 (*at, str(key)), f"is not a key of a model{did_you_mean(str(key), ModelEntry.model_fields)}"
             )
     try:
-        return ModelEntry.model_validate(entry).spec(model_id, settings)
+        return ModelEntry.model_validate(entry).spec(model_id, settings, file.path.absolute().parent)
     except ValidationError as exc:
         error = exc.errors(include_url=False)[0]
         where = tuple(part for part in error["loc"] if isinstance(part, str | int))

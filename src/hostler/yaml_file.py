@@ -52,10 +52,12 @@ def read_yaml(path: Path) -> YamlFile:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 1
         raise ConfigError(f"{path}, line {line}: is not valid YAML: {exc.problem}") from exc
     except (yaml.YAMLError, ValueError) as exc:
-        raise ConfigError(f"{path}: is not valid YAML: {exc}") from exc
+        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(exc).split())}") from exc
+    except RecursionError as exc:
+        raise ConfigError(f"{path}: is not valid YAML: nested too deeply") from exc
     lines: dict[KeyPath, int] = {}
     if root is not None:
-        _collect_lines(root, (), lines, path)
+        _collect_lines(root, (), lines, set(), path)
     if content is None:
         content = {}
     if not isinstance(content, dict):
@@ -63,7 +65,11 @@ def read_yaml(path: Path) -> YamlFile:
     return YamlFile(path, content, lines)
 
 
-def _collect_lines(node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int], path: Path) -> None:
+def _collect_lines(node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int], seen: set[int], path: Path) -> None:
+    # An alias leads to a node a second time; it may even lead back into the node that it stands in.
+    if id(node) in seen:
+        return
+    seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
         for key_node, value_node in node.value:
             key_path = (*at, str(key_node.value))
@@ -73,8 +79,8 @@ def _collect_lines(node: yaml.Node, at: KeyPath, lines: dict[KeyPath, int], path
                     f"{path}, line {line}: {key_node.value}: stands twice, first on line {lines[key_path]}; remove one"
                 )
             lines[key_path] = line
-            _collect_lines(value_node, key_path, lines, path)
+            _collect_lines(value_node, key_path, lines, seen, path)
     elif isinstance(node, yaml.SequenceNode):
         for position, item in enumerate(node.value):
             lines[(*at, position)] = item.start_mark.line + 1
-            _collect_lines(item, (*at, position), lines, path)
+            _collect_lines(item, (*at, position), lines, seen, path)
