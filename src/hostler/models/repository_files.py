@@ -1,0 +1,95 @@
+"""Which files of a model's repository are needed: pure decisions on names, for the hub and for local folders alike."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hostler.errors import ModelLoadError
+
+
+class WeightsFormat(StrEnum):
+    """How a model's weights are stored."""
+
+    SAFETENSORS = "safetensors"
+    PICKLE = "pickle"
+    """`.bin` files of torch; converted before use."""
+    GGUF = "gguf"
+    """One quantised file that holds configuration and tokenizer too; converted before use."""
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """The weights that were chosen from a repository."""
+
+    format: WeightsFormat
+    names: tuple[str, ...]
+    """Files of the root folder, an index included where weights are split."""
+    index: str | None = None
+    """The file that says which of the others holds which tensor, where weights are split."""
+
+
+TOKENIZER_FILES = frozenset(
+    ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt")
+)
+"""Each of these alone says that a tokenizer is there."""
+
+_SUPPORTING_SUFFIXES = (".json", ".txt", ".model", ".jinja")
+# Files that are split by another layout than transformers', such as Mistral's, lie beside those in some repositories.
+_FOREIGN_SHARD = re.compile(r"consolidated")
+_LAYOUTS = (
+    (
+        WeightsFormat.SAFETENSORS,
+        "model.safetensors",
+        "model.safetensors.index.json",
+        re.compile(r".+-\d+-of-\d+\.safetensors"),
+    ),
+    (
+        WeightsFormat.PICKLE,
+        "pytorch_model.bin",
+        "pytorch_model.bin.index.json",
+        re.compile(r"pytorch_model-\d+-of-\d+\.bin"),
+    ),
+)
+
+
+def choose_weights(names: Collection[str]) -> WeightFiles | None:
+    """The weights that transformers would load, safetensors before `.bin`; `None` where there are neither."""
+    root_names = [name for name in names if "/" not in name]
+    for weights_format, single, index, shard in _LAYOUTS:
+        if single in root_names:
+            return WeightFiles(weights_format, (single,))
+        if index in root_names:
+            shards = (name for name in root_names if shard.fullmatch(name) and not _FOREIGN_SHARD.match(name))
+            return WeightFiles(weights_format, (index, *sorted(shards)), index)
+    return None
+
+
+def choose_supporting_files(names: Collection[str], *, with_code: bool) -> tuple[str, ...]:
+    """Configuration, tokenizer and chat template; Python too `with_code`, and that from subfolders as well."""
+    return tuple(
+        name
+        for name in names
+        if ("/" not in name and name.endswith(_SUPPORTING_SUFFIXES) and not name.endswith(".index.json"))
+        or (with_code and name.endswith(".py"))
+    )
+
+
+def missing_shards(index: Mapping[str, object], names: Collection[str]) -> list[str]:
+    """Files that a weight index (its parsed JSON) refers to and that are not among `names`."""
+    weight_map = index.get("weight_map")
+    shards = set(weight_map.values()) if isinstance(weight_map, dict) else set()
+    return sorted(str(shard) for shard in shards if shard not in names)
+
+
+def check_format_allowed(weights_format: WeightsFormat, owner: str, *, allow_pickle: bool) -> None:
+    """Refuse pickled weights where they are forbidden; `owner` says whose they are.
+
+    Raises:
+        ModelLoadError: they are pickled and may not be.
+    """
+    if weights_format is WeightsFormat.PICKLE and not allow_pickle:
+        raise ModelLoadError(
+            f"{owner} has pickled weights (.bin) only, which allow_pickle: false forbids;"
+            " set allow_pickle: true for this model, or name a revision that has safetensors"
+        )

@@ -1,0 +1,108 @@
+"""Turns a model's `Source` into a folder on this machine; nothing is loaded and no torch is imported."""
+
+import importlib.util
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hostler.errors import ModelLoadError
+from hostler.models.hub import HubAccess, download_snapshot, find_cached_snapshot
+from hostler.models.repository_files import WeightsFormat, check_format_allowed, choose_weights, missing_shards
+from hostler.registry import FolderSource, HubSource, ModelSpec, PackageSource
+from hostler.types import LoadProgress
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model's files on this machine, complete."""
+
+    folder: Path
+    weights_format: WeightsFormat
+    gguf_file: str | None = None
+    """Name of the GGUF file in `folder`; set exactly when that is the format."""
+    revision: str | None = None
+    """Commit of the hub repository it came from, where it came from there."""
+
+
+def fetch(spec: ModelSpec, hub: HubAccess, on_progress: Callable[[LoadProgress], None]) -> LocalModel:
+    """Find a model's files, downloading what is not here yet.
+
+    A revision that is complete in the hub cache is used as it is, without a word over the network. `on_progress` is
+    called during downloads, from several threads but never from two at once.
+
+    Raises:
+        GatedModelError: the hub wants a token, or refuses the one it got.
+        ModelLoadError: the files are not there, not complete or not allowed.
+    """
+    source = spec.source
+    if isinstance(source, PackageSource):
+        if (folder := _find_package_file(source)) is not None:
+            return LocalModel(folder, WeightsFormat.GGUF, source.file)
+        source = source.otherwise
+    if isinstance(source, FolderSource):
+        return _fetch_folder(spec, source)
+    return _fetch_from_hub(spec, source, hub, on_progress)
+
+
+def _find_package_file(source: PackageSource) -> Path | None:
+    """The folder of the package that holds the file. The package is not imported: its own imports may be missing."""
+    top_level, *inner = source.package.split(".")
+    found = importlib.util.find_spec(top_level)
+    folders = found.submodule_search_locations if found is not None else None
+    for location in folders or ():
+        folder = Path(location, *inner)
+        if (folder / source.file).is_file():
+            return folder
+    logger.info(
+        "package has no such file, using the hub: package=%s file=%s repo=%s installed=%s",
+        source.package,
+        source.file,
+        source.otherwise.repo_id,
+        found is not None,
+    )
+    return None
+
+
+def _fetch_folder(spec: ModelSpec, source: FolderSource) -> LocalModel:
+    folder = Path(source.path)
+    if not folder.is_dir():
+        raise ModelLoadError(f"model {spec.id}: its source folder does not exist; correct 'source' in the registry")
+    if source.file is not None:
+        if not (folder / source.file).is_file():
+            raise ModelLoadError(f"model {spec.id}: its source folder has no file {source.file!r}")
+        return LocalModel(folder, WeightsFormat.GGUF, source.file)
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    if "config.json" not in names:
+        raise ModelLoadError(
+            f"model {spec.id}: its source folder has no config.json; name a folder as save_pretrained writes it,"
+            " or a 'file' that ends in .gguf"
+        )
+    weights = choose_weights(names)
+    if weights is None:
+        raise ModelLoadError(f"model {spec.id}: its source folder has neither safetensors nor pytorch_model.bin")
+    if weights.index is not None:
+        index = json.loads((folder / weights.index).read_text(encoding="utf-8"))
+        if missing := missing_shards(index, names):
+            raise ModelLoadError(f"model {spec.id}: its source folder lacks {', '.join(missing)}")
+    check_format_allowed(weights.format, f"the source folder of {spec.id}", allow_pickle=spec.allow_pickle)
+    return LocalModel(folder, weights.format)
+
+
+def _fetch_from_hub(
+    spec: ModelSpec, source: HubSource, hub: HubAccess, on_progress: Callable[[LoadProgress], None]
+) -> LocalModel:
+    snapshot = find_cached_snapshot(source, hub, with_code=spec.trust_remote_code)
+    if snapshot is None:
+        snapshot = download_snapshot(
+            source,
+            hub,
+            allow_pickle=spec.allow_pickle,
+            with_code=spec.trust_remote_code,
+            on_progress=on_progress,
+        )
+    check_format_allowed(snapshot.weights_format, source.repo_id, allow_pickle=spec.allow_pickle)
+    return LocalModel(snapshot.folder, snapshot.weights_format, source.file, snapshot.commit)
