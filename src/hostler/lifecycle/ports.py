@@ -40,7 +40,7 @@ class Launcher(Protocol):
         ...
 
     async def launch(self, spec: ModelSpec) -> Worker:
-        """Start a process for a model; it has not begun to load.
+        """Start a process for a model; it has not begun to load. When cancelled, it leaves no process.
 
         Raises:
             ModelLoadError: no process could be started.

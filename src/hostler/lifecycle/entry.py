@@ -1,0 +1,92 @@
+"""What the controller knows of one model."""
+
+from dataclasses import dataclass, field
+
+from hostler.lifecycle.events import LeaveReason
+from hostler.lifecycle.policy import Resident
+from hostler.types import ModelState
+
+
+@dataclass(frozen=True)
+class Waiter:
+    """Somebody who gets an answer."""
+
+    waiter_id: int
+    since: float
+    deadline: float
+    order: int
+    """Of arrival, over all models."""
+    wants_lease: bool = True
+    """`False`: only to know that the model is loaded, or unloaded."""
+
+
+@dataclass
+class ModelEntry:
+    """One model's state. Changed by the controller alone; times are seconds on its clock."""
+
+    model_id: str
+    state: ModelState = ModelState.UNLOADED
+    is_registered: bool = True
+    """`False`: removed from the registry, and forgotten as soon as its worker has exited."""
+    generation: int = 0
+    """Number of its latest worker."""
+    leases: set[int] = field(default_factory=set)
+    """Waiters whose lease has not ended."""
+    waiters: dict[int, Waiter] = field(default_factory=dict)
+    """Who wants it in memory, by id, in order of arrival."""
+    unload_waiters: dict[int, Waiter] = field(default_factory=dict)
+    """Who wants to know when it has left."""
+    leaving: LeaveReason | None = None
+    """While ready: it grants nothing new and leaves when its leases have ended. While unloading: why."""
+    yields_to: str | None = None
+    """While ready: the model for whose sake it grants nothing new."""
+    load_started: float = 0.0
+    progressed: float = 0.0
+    """When its load last made progress."""
+    ready_since: float | None = None
+    idle_since: float | None = None
+    """While ready: since when it has had no lease; `None` while it has one."""
+    last_used: float | None = None
+    """When a lease last began or ended, or it was loaded. Kept when it leaves."""
+    load_s: float | None = None
+    """How long its last load took."""
+    last_error: str | None = None
+    """Why the last load failed or the last worker died; `None` once it is ready again."""
+    has_failed: bool = False
+    """Its load failed; the worker may not have exited yet."""
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether it takes a slot: until its worker has exited."""
+        return self.state in (ModelState.LOADING, ModelState.READY, ModelState.UNLOADING)
+
+    @property
+    def is_granting(self) -> bool:
+        """Whether a request gets its lease at once."""
+        return self.state is ModelState.READY and self.leaving is None and self.yields_to is None
+
+    @property
+    def wants_room(self) -> bool:
+        """Whether somebody waits for it and no load is under way."""
+        return not self.is_resident and bool(self.waiters)
+
+    @property
+    def oldest_waiter(self) -> Waiter:
+        """Only while there is one."""
+        return next(iter(self.waiters.values()))
+
+    @property
+    def reported_state(self) -> ModelState:
+        """Its state as people see it: a model that drains is on its way out."""
+        return ModelState.UNLOADING if self.is_resident and self.leaving is not None else self.state
+
+    def as_resident(self) -> Resident:
+        return Resident(
+            model_id=self.model_id,
+            state=self.state,
+            num_leases=len(self.leases),
+            last_used=self.last_used if self.last_used is not None else self.load_started,
+            ready_since=self.ready_since,
+            is_leaving=self.state is ModelState.READY and self.leaving is not None,
+            is_yielding=self.yields_to is not None,
+        )

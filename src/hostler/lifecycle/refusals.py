@@ -1,0 +1,91 @@
+"""What a waiter is told when it gets nothing."""
+
+from collections.abc import Iterable
+
+from hostler.errors import (
+    HostlerError,
+    ModelLoadError,
+    ModelNotFoundError,
+    ModelUnloadedError,
+    QueueFullError,
+    ShuttingDownError,
+    WaitTimeoutError,
+)
+from hostler.lifecycle.entry import ModelEntry
+from hostler.types import ModelState
+
+RETRY_AFTER_S = 10.0
+"""When nothing is known about how long a model takes to load: about what a small one takes from a cold disk."""
+MIN_RETRY_AFTER_S = 1.0
+
+
+def shutting_down() -> HostlerError:
+    return ShuttingDownError("the server is shutting down and takes nothing new; ask another, or later")
+
+
+def not_registered(model_id: str) -> HostlerError:
+    return ModelNotFoundError(f"model {model_id!r} is not registered any more", param="model")
+
+
+def unloaded(model_id: str) -> HostlerError:
+    return ModelUnloadedError(f"model {model_id!r} was told to unload while it was being loaded; ask again to load it")
+
+
+def worker_ended(model_id: str, reason: str) -> HostlerError:
+    return ModelLoadError(f"the process that loaded model {model_id!r} ended: {reason}")
+
+
+def stalled(model_id: str, stall_timeout_s: float) -> HostlerError:
+    return ModelLoadError(
+        f"loading model {model_id!r} made no progress for {stall_timeout_s:g} s and was stopped"
+        " (load_stall_timeout_s sets how long that may be)"
+    )
+
+
+def queue_full(entry: ModelEntry, now: float) -> HostlerError:
+    return QueueFullError(
+        f"{len(entry.waiters)} requests wait for model {entry.model_id!r} already, as many as may"
+        " (max_waiting_per_model)",
+        retry_after_s=retry_after_s(entry, now),
+    )
+
+
+def wait_timeout(entry: ModelEntry, residents: Iterable[ModelEntry], waited_s: float, now: float) -> HostlerError:
+    return WaitTimeoutError(
+        f"waited {waited_s:.0f} s for model {entry.model_id!r}, as long as a request may (acquire_timeout_s):"
+        f" {_obstacle(entry, residents)}",
+        retry_after_s=retry_after_s(entry, now),
+    )
+
+
+def unload_timeout(entry: ModelEntry, waited_s: float, now: float) -> HostlerError:
+    return WaitTimeoutError(
+        f"model {entry.model_id!r} has not left after {waited_s:.0f} s: {_obstacle(entry, ())};"
+        " it grants nothing new and leaves when that is over",
+        retry_after_s=retry_after_s(entry, now),
+    )
+
+
+def retry_after_s(entry: ModelEntry, now: float) -> float:
+    """Seconds until the model may be there, from how long its last load took."""
+    if entry.load_s is None:
+        return RETRY_AFTER_S
+    elapsed_s = now - entry.load_started if entry.state is ModelState.LOADING else 0.0
+    return max(MIN_RETRY_AFTER_S, entry.load_s - elapsed_s)
+
+
+def _obstacle(entry: ModelEntry, residents: Iterable[ModelEntry]) -> str:
+    if entry.state is ModelState.LOADING:
+        return "it is still loading"
+    if entry.state is ModelState.READY:
+        return f"it has {len(entry.leases)} requests in flight and is to leave when they end"
+    if entry.state is ModelState.UNLOADING:
+        return "its process has not ended yet"
+    held = ", ".join(f"{resident.model_id} ({_occupation(resident)})" for resident in residents)
+    return f"there is no room beside {held}; max_concurrent_models sets how many models fit"
+
+
+def _occupation(entry: ModelEntry) -> str:
+    if entry.state is ModelState.READY:
+        return f"{len(entry.leases)} requests in flight"
+    return entry.state.value

@@ -1,0 +1,126 @@
+"""One worker's life, from launch to exit, as one task."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from hostler.errors import EngineDeadError, HostlerError, ModelLoadError
+from hostler.lifecycle.events import Event, LeaveReason, LoadFailed, LoadProgressed, LoadSucceeded, WorkerExited
+from hostler.lifecycle.ports import Launcher, Worker
+from hostler.registry import ModelSpec
+from hostler.types import LoadProgress, ModelFacts
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Supervisor:
+    """Brings one worker up, tells what becomes of it, and ends it when told.
+
+    Whatever happens, the last event is one `WorkerExited`, and then no process is left.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        generation: int,
+        launcher: Launcher,
+        report: Callable[[Event], None],
+        *,
+        log_progress: bool,
+    ) -> None:
+        self.spec = spec
+        self.generation = generation
+        self.worker: Worker | None = None
+        """`None` until its process was started."""
+        self.facts: ModelFacts | None = None
+        """`None` until it is loaded."""
+        self.progress: LoadProgress | None = None
+        """`None` until it has reported any."""
+        self._launcher = launcher
+        self._report = report
+        self._log_progress = log_progress
+        self._stopping = asyncio.Event()
+        self._stop_reason: LeaveReason | None = None
+
+    def stop(self, reason: LeaveReason) -> None:
+        """Give up launching or loading, and end the process; `run` returns when it has ended."""
+        self._stop_reason = reason
+        self._stopping.set()
+
+    async def run(self) -> None:
+        exit_reason = "no process was started"
+        try:
+            bring_up = asyncio.create_task(self._bring_up())
+            await self._until_stopped(bring_up)
+            bring_up.cancel()
+            await asyncio.wait({bring_up})
+            if self.worker is not None:
+                exit_reason = await self._see_off(self.worker)
+        except Exception:
+            logger.exception("worker_lost model=%s generation=%d", self.spec.id, self.generation)
+            exit_reason = "its end was not seen; the log has more"
+        finally:
+            self._report(WorkerExited(self.spec.id, self.generation, exit_reason))
+
+    async def _bring_up(self) -> None:
+        """Launch and load. Every failure becomes an event."""
+        started = time.monotonic()
+        logger.info("model_loading model=%s generation=%d", self.spec.id, self.generation)
+        try:
+            self.worker = await self._launcher.launch(self.spec)
+            self.facts = await self.worker.load(self._on_progress)
+        except Exception as exc:
+            error = self._translate(exc)
+            logger.warning("model_load_failed model=%s code=%s reason=%s", self.spec.id, error.code, error.message)
+            self._report(LoadFailed(self.spec.id, self.generation, error))
+        else:
+            logger.info(
+                "model_loaded model=%s seconds=%.2f pid=%d architecture=%s device=%s dtype=%s",
+                *(self.spec.id, time.monotonic() - started, self.worker.pid),
+                *(self.facts.architecture, self.facts.device, self.facts.dtype),
+            )
+            self._report(LoadSucceeded(self.spec.id, self.generation))
+
+    def _translate(self, exc: Exception) -> HostlerError:
+        if isinstance(exc, EngineDeadError):
+            return ModelLoadError(f"the process that loaded model {self.spec.id!r} ended: {exc.message}")
+        if isinstance(exc, HostlerError):
+            return exc
+        logger.error("model_load_broken model=%s", self.spec.id, exc_info=exc)
+        return ModelLoadError(f"loading model {self.spec.id!r} failed for a reason that only the server's log tells")
+
+    def _on_progress(self, progress: LoadProgress) -> None:
+        if progress == self.progress:
+            return  # a sign of life, but no progress
+        is_new_stage = self.progress is None or progress.stage != self.progress.stage
+        self.progress = progress
+        if is_new_stage and self._log_progress:
+            logger.info("model_load_stage model=%s stage=%s", self.spec.id, progress.stage)
+        self._report(LoadProgressed(self.spec.id, self.generation))
+
+    async def _see_off(self, worker: Worker) -> str:
+        """Wait until the process has ended, by itself or because it was told to; how it ended."""
+        exited = asyncio.create_task(worker.wait_exited())
+        try:
+            await self._until_stopped(exited)
+            if not exited.done():
+                await worker.stop()
+            exit_reason = await exited
+        finally:
+            exited.cancel()
+        facts = (self.spec.id, worker.pid, exit_reason)
+        if self._stop_reason is None:
+            logger.warning("worker_died model=%s pid=%d exit=%r", *facts)
+        else:
+            logger.info("model_unloaded model=%s pid=%d exit=%r reason=%s", *facts, self._stop_reason)
+        return exit_reason
+
+    async def _until_stopped(self, work: asyncio.Task[T]) -> None:
+        """Wait until the work is done, or may be given up because of `stop`."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
