@@ -8,6 +8,7 @@
     │   ├── ContextLengthError        the prompt does not fit the model's context
     │   ├── RequestTooLargeError      the body is larger than the server takes
     │   ├── AuthenticationError       no key, or a wrong one
+    │   ├── PermissionDeniedError     this caller, or a page of this origin, may not do that
     │   ├── NotFoundError             no such route, or nothing under that name
     │   │   └── ModelNotFoundError    no model of that id in the registry
     │   ├── MethodNotAllowedError     the route exists, not with this method
@@ -86,6 +87,12 @@ class AuthenticationError(RequestError):
     """No API key was sent, or not the right one."""
 
     code = "invalid_api_key"
+
+
+class PermissionDeniedError(RequestError):
+    """The caller may not do this, whatever it asks."""
+
+    code = "permission_denied"
 
 
 class NotFoundError(RequestError):

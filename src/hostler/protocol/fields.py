@@ -1,0 +1,56 @@
+"""Field types and the base class that the requests of both interfaces share."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+MAX_STOP_STRINGS = 32
+MAX_STOP_CHARS = 512
+"""Per stop string. Bounds what the engine holds back and searches for at each step."""
+MAX_STOP_TOKEN_IDS = 64
+MAX_TOKEN_ID = 2**31 - 1
+MAX_TOKENS = 2**31 - 1
+"""A bound against overflow; the model's context is the one that counts."""
+
+
+class RequestBody(BaseModel):
+    """A request: unknown fields are refused, and no value is bent into another type."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _whole_number(value: object) -> object:
+    """JSON has one kind of number: `5.0` is the integer 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _greedy_or_a_tenth(value: float) -> float:
+    if 0 < value < 0.1:
+        raise ValueError("Input should be 0 (greedy) or between 0.1 and 2")
+    return value
+
+
+Integer = Annotated[int, BeforeValidator(_whole_number, json_schema_input_type=int)]
+TokenId = Annotated[Integer, Field(ge=0, le=MAX_TOKEN_ID)]
+TokenCount = Annotated[Integer, Field(ge=1, le=MAX_TOKENS)]
+Seed = Annotated[Integer, Field(ge=-(2**63), le=2**63 - 1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+NativeTemperature = Annotated[float, Field(ge=0, le=2), AfterValidator(_greedy_or_a_tenth)]
+StopString = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARS)]
+Stop = Annotated[
+    list[StopString],
+    Field(max_length=MAX_STOP_STRINGS),
+    BeforeValidator(_one_or_many, json_schema_input_type=str | list[str]),
+]
+StopTokenIds = Annotated[list[TokenId], Field(max_length=MAX_STOP_TOKEN_IDS)]
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """The arguments that are not `None`: a field that is absent or null leaves the default of its target."""
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,197 @@
+"""The native interface: what it answers."""
+
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+
+class GenerationParams(TypedDict):
+    """What was really used, after every default and limit."""
+
+    max_length: int
+    """Tokens at most: the prompt included for causal models, of the answer alone for encoder–decoder ones."""
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    do_sample: bool
+    num_return_sequences: int
+    seed: int | None
+    stop: list[str]
+
+
+class GenerateAnswer(TypedDict):
+    generated_text: list[str]
+    """The prompt included for causal models."""
+    model_id: str
+    model_name: str
+    input_length: int
+    output_length: list[int]
+    """Tokens; the prompt included for causal models."""
+    generation_params: GenerationParams
+
+
+class ChatAnswer(TypedDict):
+    response: str
+    """The new answer alone."""
+    model_id: str
+    model_name: str
+    context: str
+    """To send with the next message. Not made to be read."""
+
+
+class StreamedText(TypedDict):
+    """One event of a streamed answer; the last event before `[DONE]` is the whole answer instead."""
+
+    index: int
+    text: str
+    finish_reason: Literal["stop", "length"] | None
+
+
+class NativeErrorBody(TypedDict):
+    detail: str
+    code: str
+
+
+class ValidationProblem(TypedDict):
+    type: str
+    loc: list[str | int]
+    msg: str
+    input: NotRequired[object]
+    """What was sent, cut short."""
+
+
+class ValidationErrorBody(TypedDict):
+    detail: list[ValidationProblem]
+
+
+class ModelRow(TypedDict):
+    name: str
+    type: str
+    size: str
+    description: str
+    max_length: int
+    suggested_temperature: float
+    gated: bool
+    loaded: bool
+    loading: bool
+    device: str | None
+    """As torch spells it; null while the model is not loaded."""
+    last_used: str | None
+    """ISO 8601, UTC."""
+
+
+class MemoryUsage(TypedDict):
+    total_parameters: int
+    trainable_parameters: int
+    estimated_size_mb: float
+
+
+class ModelDetails(ModelRow):
+    model_id: str
+    memory_usage: NotRequired[MemoryUsage]
+    """There while the model is loaded."""
+    auth_status: NotRequired[bool]
+    """Whether a token is set; there when the model is gated."""
+    access_url: NotRequired[str]
+    """Where access is asked for; there when the model is gated."""
+
+
+class LoadAnswer(TypedDict):
+    message: str
+    model_id: str
+    force_reload: bool
+
+
+class MessageAnswer(TypedDict):
+    message: str
+
+
+class FreedMemoryAnswer(TypedDict):
+    message: str
+    freed_mb: float
+
+
+class UnloadAllAnswer(TypedDict):
+    message: str
+    unloaded_models: list[str]
+
+
+class ReloadAnswer(TypedDict):
+    message: str
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+    unchanged: list[str]
+
+
+class LoadedModels(TypedDict):
+    loaded_models: list[str]
+
+
+class ModelsOfType(TypedDict):
+    model_type: str
+    models: list[str]
+
+
+class AuthStatus(TypedDict):
+    has_token: bool
+    token_accepted: bool | None
+    """Whether the hub takes the token; null when there is none, or the hub could not be asked."""
+    gated_models_count: int
+    gated_models: list[str]
+
+
+class GatedModels(TypedDict):
+    gated_models: list[str]
+    auth_status: AuthStatus
+    models_detail: dict[str, ModelRow]
+
+
+class Welcome(TypedDict):
+    message: str
+    version: str
+    docs: str
+    health: str
+
+
+class SystemSummary(TypedDict):
+    cuda_available: bool
+    memory_used_percent: float
+    cuda_devices: int
+
+
+class Health(TypedDict):
+    """Only `status` without a key, once one is set."""
+
+    status: Literal["healthy"]
+    loaded_models: NotRequired[list[str]]
+    current_model: NotRequired[str | None]
+    total_models_available: NotRequired[int]
+    system_info: NotRequired[SystemSummary]
+
+
+class ProbeAnswer(TypedDict):
+    status: str
+
+
+class CudaDevice(TypedDict):
+    id: int
+    name: str
+    memory_total_mb: float
+    memory_allocated_mb: float
+    memory_cached_mb: float
+
+
+class SystemReport(TypedDict):
+    python_version: str
+    torch_version: str | None
+    """Null when the engine is not installed."""
+    cuda_available: bool
+    cuda_device_count: int
+    current_device: int | None
+    cuda_devices: list[CudaDevice]
+    cpu_count: int
+    memory_total_gb: float
+    memory_available_gb: float
+    memory_used_percent: float

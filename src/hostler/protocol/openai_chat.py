@@ -1,0 +1,141 @@
+"""`/v1/chat/completions`: request, whole answer, chunks of a streamed one."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from typing_extensions import TypedDict
+
+from hostler.errors import UnsupportedParameterError
+from hostler.protocol.fields import RequestBody, TokenCount
+from hostler.protocol.openai import SamplingRequest, Usage
+from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, without_inert_fields
+from hostler.types import ChatMessage, ChatPrompt
+
+MAX_MESSAGES = 4096
+_EMPTY_IN_HISTORY = ("tool_calls", "function_call", "audio")
+"""Clients send an earlier answer back as they got it; with a value, these would change the prompt."""
+_DROPPED_FROM_HISTORY = frozenset({*_EMPTY_IN_HISTORY, "annotations", "refusal"})
+
+
+class TextPart(RequestBody):
+    type: Literal["text"]
+    text: str
+
+
+class Message(RequestBody):
+    """One turn of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart]
+    name: str | None = None
+    """Accepted; templates do not know it."""
+    tool_call_id: str | None = None
+    """Accepted in messages of the role tool."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_what_would_be_lost(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        for name in _EMPTY_IN_HISTORY:
+            if data.get(name) not in (None, []):
+                raise UnsupportedParameterError(
+                    f"{name} in messages is not supported by this server; leave such messages out", param="messages"
+                )
+        content = data.get("content")
+        for part in content if isinstance(content, list) else ():
+            kind = part.get("type") if isinstance(part, dict) else None
+            if isinstance(kind, str) and kind != "text":
+                raise UnsupportedParameterError(
+                    f"content parts of type {kind[:40]!r} are not supported by this server; send text",
+                    param="messages",
+                )
+        return {key: value for key, value in data.items() if key not in _DROPPED_FROM_HISTORY}
+
+    def as_chat_message(self) -> ChatMessage:
+        text = self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
+        return ChatMessage(role="system" if self.role == "developer" else self.role, content=text)
+
+
+class ChatCompletionBody(SamplingRequest):
+    """A conversation to answer; the model may be named by the path instead of by `model`."""
+
+    model: str | None = None
+    """A registered id or Hugging Face name."""
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+    max_completion_tokens: TokenCount | None = None
+    """New tokens at most, per answer. Default: to the end of the model's context."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_inert_fields(cls, data: Any) -> Any:
+        return without_inert_fields(data, CHAT_UNSUPPORTED)
+
+    @field_validator("max_completion_tokens")
+    @classmethod
+    def _one_limit(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and info.data.get("max_tokens") not in (None, value):
+            raise ValueError("Input should not be set beside another max_tokens; leave max_tokens out")
+        return value
+
+    def limit(self) -> int | None:
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+
+    def prompt(self) -> ChatPrompt:
+        return ChatPrompt(messages=[message.as_chat_message() for message in self.messages])
+
+
+class ChatCompletionRequest(ChatCompletionBody):
+    """A conversation to answer."""
+
+    model: str
+
+
+ChatFinishReason = Literal["stop", "length"]
+
+
+class AnswerMessage(TypedDict):
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+
+
+class ChatChoice(TypedDict):
+    index: int
+    message: AnswerMessage
+    logprobs: None
+    finish_reason: ChatFinishReason
+
+
+class ChatCompletion(TypedDict):
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChatChoice]
+    usage: Usage
+
+
+class ChatDelta(TypedDict):
+    role: NotRequired[Literal["assistant"]]
+    content: NotRequired[str]
+    refusal: NotRequired[None]
+
+
+class ChatChunkChoice(TypedDict):
+    index: int
+    delta: ChatDelta
+    logprobs: None
+    finish_reason: ChatFinishReason | None
+
+
+class ChatCompletionChunk(TypedDict):
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChatChunkChoice]
+    usage: NotRequired[Usage | None]
+    """There, and null but in the last chunk, when the usage was asked for."""
