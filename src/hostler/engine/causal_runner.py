@@ -55,6 +55,7 @@ class CausalRunner:
                     self._join(request)
         return sampled
 
+    @torch.inference_mode()
     def free(self, requests: Iterable[Request]) -> None:
         gone = list(requests)
         self._drop_caches(gone)

@@ -1,0 +1,106 @@
+"""The engine core over a runner that is told what to say."""
+
+from collections.abc import Iterable
+
+from hostler.engine.core import EngineCore
+from hostler.engine.kv_cache import KVCacheManager
+from hostler.engine.request import Request
+from hostler.engine.runner import NumericalFailure
+from hostler.engine.scheduler import Scheduler, SchedulerOutput
+from hostler.errors import EngineRequestError
+from hostler.types import FinishReason, SamplingParams, TokenDelta
+
+
+class ScriptedRunner:
+    """Says token 5 for everyone, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.freed: list[Request] = []
+        self.error: Exception | None = None
+        self.broken: set[int] = set()
+        """Request ids whose logits are not numbers."""
+
+    def execute(self, output: SchedulerOutput) -> dict[Request, int | NumericalFailure]:
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        return {
+            request: NumericalFailure() if request.request_id in self.broken else 5
+            for request, num_tokens in output.num_scheduled_tokens.items()
+            if num_tokens == request.num_new_tokens
+        }
+
+    def free(self, requests: Iterable[Request]) -> None:
+        self.freed += requests
+
+
+class Spelling:
+    """Tokens as numbers."""
+
+    def process(self, request: Request, token_id: int, reason: FinishReason | None) -> TokenDelta:
+        return TokenDelta(index=request.index, text=str(token_id), token_ids=[token_id], finish_reason=reason)
+
+    def free(self, request: Request) -> None:
+        pass
+
+
+def make_core(max_num_seqs: int = 4) -> tuple[EngineCore, ScriptedRunner]:
+    runner = ScriptedRunner()
+    scheduler = Scheduler(KVCacheManager(4096), max_num_seqs=max_num_seqs, max_num_batched_tokens=64)
+    return EngineCore(scheduler, runner, Spelling()), runner
+
+
+def sequences(request_id: int, count: int = 1, max_tokens: int = 3) -> list[Request]:
+    return [
+        Request(request_id, index, SamplingParams(n=count), [1, 2], max_tokens, frozenset([0]))
+        for index in range(count)
+    ]
+
+
+def test_every_sequence_gets_its_tokens_and_one_finish_reason() -> None:
+    core, runner = make_core()
+    core.add_request(sequences(1, count=2))
+    deltas = []
+    while core.has_unfinished_requests():
+        deltas += core.step().deltas
+    assert [(request_id, delta.index) for request_id, delta in deltas] == [(1, 0), (1, 1)] * 3
+    assert [delta.finish_reason for _, delta in deltas[-2:]] == [FinishReason.LENGTH] * 2
+    assert len(runner.freed) == 2
+
+
+def test_an_abort_frees_all_sequences_at_once_and_may_come_late() -> None:
+    core, runner = make_core()
+    core.add_request(sequences(1, count=3))
+    core.step()
+    core.abort(1)
+    assert len(runner.freed) == 3
+    assert not core.has_unfinished_requests()
+    core.abort(1)
+    core.abort(77)
+
+
+def test_an_exception_in_a_step_fails_those_in_it_and_the_engine_goes_on() -> None:
+    core, runner = make_core(max_num_seqs=1)
+    core.add_request(sequences(1))
+    core.add_request(sequences(2))
+    runner.error = RuntimeError("out of luck")
+    output = core.step()
+    assert set(output.failures) == {1}
+    assert isinstance(output.failures[1], EngineRequestError)
+    assert "luck" not in output.failures[1].message
+    owners = []
+    while core.has_unfinished_requests():
+        owners += [request_id for request_id, _ in core.step().deltas]
+    assert owners == [2, 2, 2]
+
+
+def test_a_numerical_failure_ends_its_own_request_only() -> None:
+    core, runner = make_core()
+    core.add_request(sequences(1, count=2))
+    core.add_request(sequences(2))
+    runner.broken = {1}
+    output = core.step()
+    assert set(output.failures) == {1}
+    assert [request_id for request_id, _ in output.deltas] == [2]
+    runner.broken = set()
+    assert [request_id for request_id, _ in core.step().deltas] == [2]
