@@ -136,7 +136,7 @@ def test_a_wrong_variable_is_named_even_where_the_file_has_the_key(
 
 
 def test_a_wrong_option_is_named() -> None:
-    with pytest.raises(ConfigError, match="^port: "):
+    with pytest.raises(ConfigError, match=r"^port: "):
         load_settings(None, {"port": 70000})
 
 

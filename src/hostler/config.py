@@ -231,3 +231,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def registry_path(given: Path | None = None) -> Path:
+    """The registry file to read: the one given, else `MODEL_CONFIG_PATH`, else the one that is shipped."""
+    if given is not None:
+        return given.expanduser()
+    in_environment = os.environ.get("MODEL_CONFIG_PATH")
+    return Path(in_environment).expanduser() if in_environment else SHIPPED_REGISTRY

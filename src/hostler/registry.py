@@ -7,11 +7,11 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hostler.config import Settings, TorchDtype, UserPath
+from hostler.config import Settings, TorchDtype, UserPath, load_settings
 from hostler.errors import ModelNotFoundError
 from hostler.suggestions import did_you_mean, nearest
 from hostler.types import ModelType, Struct
-from hostler.yaml_file import YamlFile
+from hostler.yaml_file import YamlFile, read_yaml
 
 T = TypeVar("T")
 
@@ -198,6 +198,17 @@ class Registry(Mapping[str, ModelSpec]):
             if spec.type is model_type:
                 return spec
         raise ModelNotFoundError(f"no model of type {model_type.value!r} is registered")
+
+
+def read_configuration(path: Path, command_line: dict[str, Any] | None = None) -> tuple[Settings, Registry]:
+    """Settings and registry as the file, the environment and the command line have them now.
+
+    Raises:
+        ConfigError: one of them cannot be used.
+    """
+    file = read_yaml(path)
+    settings = load_settings(file, command_line)
+    return settings, load_registry(file, settings)
 
 
 def load_registry(file: YamlFile, settings: Settings) -> Registry:

@@ -1,0 +1,5 @@
+"""The command line `hostler`."""
+
+from hostler.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,148 @@
+"""The asynchronous client."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Self, Unpack
+
+import httpx2
+
+from hostler.client import calls
+from hostler.client.calls import Answer, Call, GenerateOptions, SamplingOptions
+from hostler.client.connection import DEFAULT_TIMEOUT_S, DEFAULT_URL, connection_errors, raise_for_error, timeouts
+from hostler.client.streams import AsyncAnswerStream
+from hostler.errors import HostlerError
+from hostler.protocol.native_answers import (
+    AuthStatus,
+    ChatAnswer,
+    GenerateAnswer,
+    Health,
+    LoadAnswer,
+    MessageAnswer,
+    ModelDetails,
+    ModelRow,
+)
+
+
+class AsyncHostler:
+    """`Hostler` for asyncio, with two calls that keep several requests going at once."""
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        api_key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`transport` takes the place of the network, for tests."""
+        self.base_url = base_url
+        self._http = httpx2.AsyncClient(
+            base_url=base_url, headers=calls.headers(api_key), timeout=timeouts(timeout_s), transport=transport
+        )
+
+    async def health(self) -> Health:
+        return await self._send(calls.health())
+
+    async def models(self) -> dict[str, ModelRow]:
+        """Every registered model by id."""
+        return await self._send(calls.models())
+
+    async def info(self, model: str) -> ModelDetails:
+        return await self._send(calls.info(model))
+
+    async def load(self, model: str, *, force_reload: bool = False) -> LoadAnswer:
+        """Bring a model into memory; returns when it is ready."""
+        return await self._send(calls.load(model, force_reload))
+
+    async def unload(self, model: str) -> MessageAnswer:
+        return await self._send(calls.unload(model))
+
+    async def generate(
+        self, text: str, *, model: str | None = None, **options: Unpack[GenerateOptions]
+    ) -> GenerateAnswer:
+        return await self._send(calls.generate(text, model, options))
+
+    async def chat(
+        self,
+        message: str,
+        *,
+        model: str | None = None,
+        context: str | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> ChatAnswer:
+        """`context`: what the last answer returned, to go on with that conversation."""
+        return await self._send(calls.chat(message, model, context, options))
+
+    def stream(
+        self, text: str, *, model: str | None = None, **options: Unpack[GenerateOptions]
+    ) -> AsyncAnswerStream[GenerateAnswer]:
+        """`generate`, piece by piece. The request is sent when the iteration begins."""
+        return self._stream(calls.generate(text, model, options))
+
+    def stream_chat(
+        self,
+        message: str,
+        *,
+        model: str | None = None,
+        context: str | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> AsyncAnswerStream[ChatAnswer]:
+        """`chat`, piece by piece; the context for the next message is in `answer`."""
+        return self._stream(calls.chat(message, model, context, options))
+
+    async def auth_status(self) -> AuthStatus:
+        """Whether the server has a Hugging Face token, and which models need one."""
+        return await self._send(calls.auth_status())
+
+    async def compare(
+        self, models: Sequence[str], prompt: str, **options: Unpack[GenerateOptions]
+    ) -> dict[str, GenerateAnswer | HostlerError]:
+        """One prompt to several models at once; by model, its answer or why there is none."""
+
+        async def ask(model: str) -> GenerateAnswer | HostlerError:
+            try:
+                return await self.generate(prompt, model=model, **options)
+            except HostlerError as error:
+                return error
+
+        answers = await asyncio.gather(*map(ask, models))
+        return dict(zip(models, answers, strict=True))
+
+    async def batch(
+        self, model: str, prompts: Sequence[str], *, concurrency: int = 8, **options: Unpack[GenerateOptions]
+    ) -> list[GenerateAnswer]:
+        """Many prompts to one model, `concurrency` of them at a time; answers in the order of the prompts.
+
+        The first error ends the batch.
+        """
+        slots = asyncio.Semaphore(concurrency)
+
+        async def ask(prompt: str) -> GenerateAnswer:
+            async with slots:
+                return await self.generate(prompt, model=model, **options)
+
+        tasks = [asyncio.ensure_future(ask(prompt)) for prompt in prompts]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _send(self, call: Call[Answer]) -> Answer:
+        with connection_errors(self.base_url):
+            response = await self._http.request(call.method, call.path, json=call.body)
+        raise_for_error(response)
+        return calls.read_answer(response.content, call.answer_type)
+
+    def _stream(self, call: Call[Answer]) -> AsyncAnswerStream[Answer]:
+        streamed = call.streamed()
+        opening = self._http.stream(streamed.method, streamed.path, json=streamed.body)
+        return AsyncAnswerStream(opening, self.base_url, call.answer_type)

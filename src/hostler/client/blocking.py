@@ -1,0 +1,113 @@
+"""The blocking client."""
+
+from typing import Self, Unpack
+
+import httpx2
+
+from hostler.client import calls
+from hostler.client.calls import Answer, Call, GenerateOptions, SamplingOptions
+from hostler.client.connection import DEFAULT_TIMEOUT_S, DEFAULT_URL, connection_errors, raise_for_error, timeouts
+from hostler.client.streams import AnswerStream
+from hostler.protocol.native_answers import (
+    AuthStatus,
+    ChatAnswer,
+    GenerateAnswer,
+    Health,
+    LoadAnswer,
+    MessageAnswer,
+    ModelDetails,
+    ModelRow,
+)
+
+
+class Hostler:
+    """A server, seen by one thread after another. Close it, or use it in a `with`.
+
+    A model is named by its id or its Hugging Face name; without one, the server takes its first of the fitting type.
+    All calls raise the `hostler.errors` class of what the server reports, and `ServerConnectionError`.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        api_key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        """`transport` takes the place of the network, for tests."""
+        self.base_url = base_url
+        self._http = httpx2.Client(
+            base_url=base_url, headers=calls.headers(api_key), timeout=timeouts(timeout_s), transport=transport
+        )
+
+    def health(self) -> Health:
+        return self._send(calls.health())
+
+    def models(self) -> dict[str, ModelRow]:
+        """Every registered model by id."""
+        return self._send(calls.models())
+
+    def info(self, model: str) -> ModelDetails:
+        return self._send(calls.info(model))
+
+    def load(self, model: str, *, force_reload: bool = False) -> LoadAnswer:
+        """Bring a model into memory; returns when it is ready."""
+        return self._send(calls.load(model, force_reload))
+
+    def unload(self, model: str) -> MessageAnswer:
+        return self._send(calls.unload(model))
+
+    def generate(self, text: str, *, model: str | None = None, **options: Unpack[GenerateOptions]) -> GenerateAnswer:
+        return self._send(calls.generate(text, model, options))
+
+    def chat(
+        self,
+        message: str,
+        *,
+        model: str | None = None,
+        context: str | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> ChatAnswer:
+        """`context`: what the last answer returned, to go on with that conversation."""
+        return self._send(calls.chat(message, model, context, options))
+
+    def stream(
+        self, text: str, *, model: str | None = None, **options: Unpack[GenerateOptions]
+    ) -> AnswerStream[GenerateAnswer]:
+        """`generate`, piece by piece. The request is sent when the iteration begins."""
+        return self._stream(calls.generate(text, model, options))
+
+    def stream_chat(
+        self,
+        message: str,
+        *,
+        model: str | None = None,
+        context: str | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> AnswerStream[ChatAnswer]:
+        """`chat`, piece by piece; the context for the next message is in `answer`."""
+        return self._stream(calls.chat(message, model, context, options))
+
+    def auth_status(self) -> AuthStatus:
+        """Whether the server has a Hugging Face token, and which models need one."""
+        return self._send(calls.auth_status())
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, call: Call[Answer]) -> Answer:
+        with connection_errors(self.base_url):
+            response = self._http.request(call.method, call.path, json=call.body)
+        raise_for_error(response)
+        return calls.read_answer(response.content, call.answer_type)
+
+    def _stream(self, call: Call[Answer]) -> AnswerStream[Answer]:
+        streamed = call.streamed()
+        opening = self._http.stream(streamed.method, streamed.path, json=streamed.body)
+        return AnswerStream(opening, self.base_url, call.answer_type)

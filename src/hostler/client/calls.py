@@ -1,0 +1,140 @@
+"""The native interface without a network: what to send for each call, and what its answer means."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Generic, TypedDict, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from hostler.errors import HostlerError, RequestError, ServiceError, subclasses_by_code
+from hostler.protocol.native_answers import (
+    AuthStatus,
+    ChatAnswer,
+    GenerateAnswer,
+    Health,
+    LoadAnswer,
+    MessageAnswer,
+    ModelDetails,
+    ModelRow,
+)
+
+Answer = TypeVar("Answer")
+
+
+class SamplingOptions(TypedDict, total=False):
+    """What may be asked of any answer; what is left out is the server's default."""
+
+    max_length: int
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    do_sample: bool
+    seed: int
+    stop: str | list[str]
+
+
+class GenerateOptions(SamplingOptions, total=False):
+    """Besides, for `generate`."""
+
+    num_return_sequences: int
+
+
+@dataclass(frozen=True)
+class Call(Generic[Answer]):
+    """One request of the native interface."""
+
+    method: str
+    path: str
+    answer_type: type[Answer]
+    body: dict[str, object] | None = None
+
+    def streamed(self) -> "Call[Answer]":
+        """The same, answered piece by piece; the last piece is of `answer_type`."""
+        return Call(self.method, self.path, self.answer_type, {**(self.body or {}), "stream": True})
+
+
+def health() -> Call[Health]:
+    return Call("GET", "/health", Health)
+
+
+def models() -> Call[dict[str, ModelRow]]:
+    return Call("GET", "/models", dict[str, ModelRow])
+
+
+def info(model: str) -> Call[ModelDetails]:
+    return Call("GET", f"{_path_of(model)}/info", ModelDetails)
+
+
+def load(model: str, force_reload: bool) -> Call[LoadAnswer]:
+    return Call("POST", f"{_path_of(model)}/load", LoadAnswer, {"force_reload": force_reload})
+
+
+def unload(model: str) -> Call[MessageAnswer]:
+    return Call("POST", f"{_path_of(model)}/unload", MessageAnswer)
+
+
+def generate(text: str, model: str | None, options: GenerateOptions) -> Call[GenerateAnswer]:
+    return Call("POST", f"{_path_of(model)}/generate", GenerateAnswer, {"text": text, **options})
+
+
+def chat(message: str, model: str | None, context: str | None, options: SamplingOptions) -> Call[ChatAnswer]:
+    body: dict[str, object] = {"message": message, **options}
+    if context is not None:
+        body["context"] = context
+    return Call("POST", f"{_path_of(model)}/chat", ChatAnswer, body)
+
+
+def auth_status() -> Call[AuthStatus]:
+    return Call("GET", "/auth/status", AuthStatus)
+
+
+def headers(api_key: str | None) -> dict[str, str]:
+    """What every request carries."""
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+
+def read_answer(content: bytes, answer_type: type[Answer]) -> Answer:
+    """Decode the body of a successful answer.
+
+    Raises:
+        ServiceError: it is something else, so the other side is hardly a Hostler.
+    """
+    try:
+        return msgspec.json.decode(content, type=answer_type)
+    except msgspec.DecodeError as exc:
+        raise ServiceError(f"the server answered something unexpected ({exc}): is it Hostler?") from exc
+
+
+def read_error(status: int, content: bytes) -> HostlerError:
+    """The error that the server raised, by its `code`; by its status where a proxy answered instead."""
+    try:
+        body = msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        body = None
+    if not isinstance(body, dict):
+        body = {}
+    detail = body.get("detail") or f"the server answered with status {status}"
+    by_status = ServiceError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else RequestError
+    error = subclasses_by_code().get(str(body.get("code")), by_status)
+    if isinstance(detail, list):
+        return error("; ".join(_describe(problem) for problem in detail), param=_param_of(detail))
+    return error(str(detail))
+
+
+def _path_of(model: str | None) -> str:
+    return "" if model is None else f"/models/{quote(model, safe='')}"
+
+
+def _describe(problem: object) -> str:
+    """One entry of a validation error: `body.temperature: Input should be …`."""
+    if not isinstance(problem, dict):
+        return str(problem)
+    return f"{'.'.join(str(part) for part in problem.get('loc', ()))}: {problem.get('msg')}"
+
+
+def _param_of(problems: list[object]) -> str | None:
+    first = problems[0] if problems else None
+    location = first.get("loc") if isinstance(first, dict) else None
+    return str(location[-1]) if location else None

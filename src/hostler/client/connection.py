@@ -1,0 +1,42 @@
+"""The border to httpx2: its errors become ours."""
+
+import contextlib
+from collections.abc import Iterator
+
+import httpx2
+
+from hostler.client.calls import read_error
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+DEFAULT_TIMEOUT_S = 600.0
+"""Between two pieces of an answer; a model may have to be downloaded and loaded first."""
+CONNECT_TIMEOUT_S = 5.0
+
+
+class ServerConnectionError(ConnectionError):
+    """The server could not be reached, or the connection to it broke; no answer is to be had."""
+
+
+def timeouts(timeout_s: float) -> httpx2.Timeout:
+    return httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+
+
+@contextlib.contextmanager
+def connection_errors(base_url: str) -> Iterator[None]:
+    """Translate what can happen to a connection."""
+    try:
+        yield
+    except (httpx2.ConnectError, httpx2.ConnectTimeout) as exc:
+        raise ServerConnectionError(f"no server answers at {base_url}: start it with 'hostler serve'") from exc
+    except httpx2.TimeoutException as exc:
+        raise ServerConnectionError(f"{base_url} took longer than the client's timeout_s to answer") from exc
+    except httpx2.TransportError as exc:
+        raise ServerConnectionError(f"the connection to {base_url} broke: {exc or type(exc).__name__}") from exc
+
+
+def raise_for_error(response: httpx2.Response) -> None:
+    """Raise the error of an answer whose body has been read; its status is that of the cause's `response`."""
+    try:
+        response.raise_for_status()
+    except httpx2.HTTPStatusError as exc:
+        raise read_error(response.status_code, response.content) from exc

@@ -1,0 +1,239 @@
+"""Both clients against a transport that answers from memory."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+
+import httpx2
+import pytest
+
+import hostler.client
+from hostler.client import AsyncHostler, Hostler, ServerConnectionError
+from hostler.errors import EngineDeadError, ModelNotFoundError, ServiceError
+
+GENERATED = {
+    "generated_text": ["Hi there"],
+    "model_id": "gpt2",
+    "model_name": "gpt2",
+    "input_length": 1,
+    "output_length": [2],
+    "generation_params": {
+        "max_length": 2,
+        "max_new_tokens": 1,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 50,
+        "do_sample": True,
+        "num_return_sequences": 1,
+        "seed": None,
+        "stop": [],
+    },
+}
+
+
+def not_found(_: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(404, json={"detail": "no model 'x'", "code": "model_not_found"})
+
+
+def events(*data: object) -> str:
+    return "".join(f"data: {item if isinstance(item, str) else json.dumps(item)}\n\n" for item in data)
+
+
+STREAMED = events(
+    {"index": 0, "text": " the", "finish_reason": None},
+    {"index": 0, "text": "re", "finish_reason": "stop"},
+    GENERATED,
+    "[DONE]",
+)
+
+
+def blocking(answer: Callable[[httpx2.Request], httpx2.Response], api_key: str | None = None) -> Hostler:
+    return Hostler("http://server", api_key=api_key, transport=httpx2.MockTransport(answer))
+
+
+def asynchronous(answer: Callable[[httpx2.Request], httpx2.Response]) -> AsyncHostler:
+    return AsyncHostler("http://server", transport=httpx2.MockTransport(answer))
+
+
+def test_the_public_names_are_those_exported() -> None:
+    assert sorted(hostler.client.__all__) == hostler.client.__all__
+    assert all(hasattr(hostler.client, name) for name in hostler.client.__all__)
+
+
+def test_both_clients_have_the_same_calls() -> None:
+    def names_of(client: type) -> set[str]:
+        return {name for name in vars(client) if not name.startswith("_")}
+
+    assert names_of(AsyncHostler) - names_of(Hostler) == {"compare", "batch", "aclose"}
+    assert names_of(Hostler) - names_of(AsyncHostler) == {"close"}
+
+
+def test_a_call_reaches_the_server_with_key_and_body() -> None:
+    seen: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(200, json=GENERATED)
+
+    with blocking(answer, api_key="secret") as client:
+        generated = client.generate("Hi", model="a/b", temperature=0)
+
+    assert generated["generated_text"] == ["Hi there"]
+    assert seen[0].url.raw_path == b"/models/a%2Fb/generate"
+    assert seen[0].headers["Authorization"] == "Bearer secret"
+    assert json.loads(seen[0].content) == {"text": "Hi", "temperature": 0}
+
+
+def test_an_error_is_raised_as_its_class_with_the_answer_as_its_cause() -> None:
+    with blocking(not_found) as client, pytest.raises(ModelNotFoundError, match="no model 'x'") as caught:
+        client.load("x")
+
+    assert isinstance(caught.value.__cause__, httpx2.HTTPStatusError)
+    assert caught.value.__cause__.response.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (httpx2.ConnectError("refused"), "no server answers at http://server: start it with 'hostler serve'"),
+        (httpx2.ConnectTimeout("slow"), "no server answers at http://server"),
+        (httpx2.ReadTimeout("slow"), "took longer than the client's timeout_s"),
+        (httpx2.RemoteProtocolError("cut off"), "the connection to http://server broke: cut off"),
+    ],
+)
+async def test_a_broken_connection_is_one_error_in_both_clients(failure: Exception, expected: str) -> None:
+    def fail(_: httpx2.Request) -> httpx2.Response:
+        raise failure
+
+    with blocking(fail) as client:
+        with pytest.raises(ServerConnectionError, match=expected):
+            client.health()
+        with pytest.raises(ServerConnectionError, match=expected):
+            list(client.stream("Hi"))
+    async with asynchronous(fail) as async_client:
+        with pytest.raises(ServerConnectionError, match=expected):
+            await async_client.health()
+        with pytest.raises(ServerConnectionError, match=expected):
+            [piece async for piece in async_client.stream("Hi")]
+
+
+def test_a_stream_gives_text_and_then_the_whole_answer() -> None:
+    with blocking(lambda _: httpx2.Response(200, text=STREAMED)) as client:
+        stream = client.stream("Hi", model="gpt2")
+        pieces = [piece["text"] for piece in stream]
+
+    assert pieces == [" the", "re"]
+    assert stream.answer["generated_text"] == ["Hi there"]
+
+
+async def test_an_async_stream_gives_text_and_then_the_whole_answer() -> None:
+    async with asynchronous(lambda _: httpx2.Response(200, text=STREAMED)) as client, client.stream("Hi") as stream:
+        pieces = [piece["text"] async for piece in stream]
+
+    assert pieces == [" the", "re"]
+    assert stream.answer["output_length"] == [2]
+
+
+def test_a_streamed_chat_ends_with_the_context_to_send_next() -> None:
+    answer = {"response": "Yo", "model_id": "m", "model_name": "n", "context": "opaque"}
+    text = events({"index": 0, "text": "Yo", "finish_reason": "stop"}, answer, "[DONE]")
+
+    with blocking(lambda _: httpx2.Response(200, text=text)) as client:
+        stream = client.stream_chat("Hi", context="earlier")
+        assert "".join(piece["text"] for piece in stream) == "Yo"
+
+    assert stream.answer["context"] == "opaque"
+
+
+def test_a_failure_within_a_stream_is_raised_after_the_text_that_came() -> None:
+    text = events({"index": 0, "text": "a", "finish_reason": None}, {"detail": "it died", "code": "engine_dead"})
+
+    with blocking(lambda _: httpx2.Response(200, text=text)) as client:
+        pieces = iter(client.stream("Hi"))
+        assert next(pieces)["text"] == "a"
+        with pytest.raises(EngineDeadError, match="it died"):
+            next(pieces)
+
+
+async def test_a_refused_stream_raises_before_any_text() -> None:
+    with blocking(not_found) as client, pytest.raises(ModelNotFoundError):
+        list(client.stream("Hi", model="x"))
+    async with asynchronous(not_found) as async_client:
+        with pytest.raises(ModelNotFoundError):
+            [piece async for piece in async_client.stream("Hi", model="x")]
+
+
+def test_a_stream_that_was_cut_off_has_no_whole_answer() -> None:
+    text = events({"index": 0, "text": "a", "finish_reason": None})
+
+    with blocking(lambda _: httpx2.Response(200, text=text)) as client:
+        stream = client.stream("Hi")
+        list(stream)
+
+    with pytest.raises(ServiceError, match="has not come to its end"):
+        _ = stream.answer
+
+
+def test_leaving_a_stream_closes_its_connection() -> None:
+    class Body(httpx2.SyncByteStream):
+        closed = False
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield STREAMED.encode()
+
+        def close(self) -> None:
+            self.closed = True
+
+    body = Body()
+    with blocking(lambda _: httpx2.Response(200, stream=body)) as client, client.stream("Hi") as stream:
+        next(iter(stream))
+        stream.close()
+
+    assert body.closed
+
+
+async def test_compare_asks_all_models_and_keeps_what_failed() -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return not_found(request) if "/missing/" in request.url.path else httpx2.Response(200, json=GENERATED)
+
+    async with asynchronous(answer) as client:
+        answers = await client.compare(["gpt2", "missing"], "Hi")
+
+    assert answers["gpt2"] == GENERATED
+    assert isinstance(answers["missing"], ModelNotFoundError)
+
+
+async def test_batch_keeps_the_order_and_the_number_of_requests_at_a_time() -> None:
+    running = most = 0
+    turn = asyncio.Condition()
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        nonlocal running, most
+        async with turn:
+            running += 1
+            most = max(most, running)
+        async with turn:
+            running -= 1
+        text = json.loads(request.content)["text"]
+        return httpx2.Response(200, json={**GENERATED, "generated_text": [text]})
+
+    prompts = [f"prompt {number}" for number in range(20)]
+    async with AsyncHostler("http://server", transport=httpx2.MockTransport(answer)) as client:
+        answers = await client.batch("gpt2", prompts, concurrency=3)
+
+    assert [answer["generated_text"][0] for answer in answers] == prompts
+    assert most <= 3
+
+
+async def test_the_first_error_ends_a_batch() -> None:
+    asked: list[str] = []
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(json.loads(request.content)["text"])
+        return not_found(request)
+
+    async with AsyncHostler("http://server", transport=httpx2.MockTransport(answer)) as client:
+        with pytest.raises(ModelNotFoundError):
+            await client.batch("x", ["a"] * 50, concurrency=1)
+
+    assert len(asked) < 50
