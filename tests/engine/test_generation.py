@@ -92,20 +92,21 @@ def test_the_text_is_what_a_plain_decode_gives(family: str, tiny: Tiny) -> None:
     model = tiny(family)
     num_compared = 0
     for prompt in random_prompts(model, 40, seed=5):
+        prompt = prompt[:4]
         engine = TinyEngine(model)
-        admission = engine.add(0, TokenPrompt(token_ids=prompt[:4]), SamplingParams(temperature=0, max_tokens=8))
+        admission = engine.add(0, TokenPrompt(token_ids=prompt), SamplingParams(temperature=0, max_tokens=8))
         engine.run()
-        new_ids = model.reference(prompt[:4], 8)
+        new_ids = model.reference(prompt, 8)
         before = "" if model.is_encoder_decoder else admission.prompt_text
         whole = model.tokenizer.decode(
-            new_ids if model.is_encoder_decoder else prompt[:4] + new_ids, skip_special_tokens=True
+            new_ids if model.is_encoder_decoder else prompt + new_ids, skip_special_tokens=True
         )
-        # With byte fallback one wrong byte turns the right characters before it into U+FFFD as well. Those have been
-        # sent by then, and no stream can take them back.
-        if family in ("llama", "gemma") and "\ufffd" in whole:
-            continue
-        assert before + engine.sequences[0, 0].text == whole
-        num_compared += 1
+        # A prompt that ends inside a character is spelled before the answer can complete it. And with byte fallback one
+        # wrong byte turns the right characters before it into U+FFFD, which no stream can do to what it has sent.
+        is_cut = before.endswith("\ufffd") or (family in ("llama", "gemma") and "\ufffd" in whole)
+        if not is_cut:
+            assert before + engine.sequences[0, 0].text == whole
+            num_compared += 1
     assert num_compared >= 3
 
 
