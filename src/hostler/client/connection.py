@@ -30,6 +30,8 @@ def connection_errors(base_url: str) -> Iterator[None]:
         raise ServerConnectionError(f"no server answers at {base_url}: start it with 'hostler serve'") from exc
     except httpx2.TimeoutException as exc:
         raise ServerConnectionError(f"{base_url} took longer than the client's timeout_s to answer") from exc
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as exc:
+        raise ServerConnectionError(f"{base_url} is no address of a server ({exc}): use http://host:port") from exc
     except httpx2.TransportError as exc:
         raise ServerConnectionError(f"the connection to {base_url} broke: {exc or type(exc).__name__}") from exc
 
