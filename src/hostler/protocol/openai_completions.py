@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from pydantic import PlainValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from hostler.protocol.fields import MAX_TOKEN_ID
@@ -56,7 +56,7 @@ class CompletionBody(SamplingRequest):
 
     model: str | None = None
     """A registered id or Hugging Face name."""
-    prompt: Annotated[Prompts, BeforeValidator(_read_prompts), WithJsonSchema(_PROMPT_SCHEMA)]
+    prompt: Annotated[Prompts, PlainValidator(_read_prompts), WithJsonSchema(_PROMPT_SCHEMA)]
     """Several prompts are answered at once; the choices of the first come first."""
 
     @model_validator(mode="before")

@@ -1,0 +1,108 @@
+"""The HTTP application."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import Depends, FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from hostler import __version__
+from hostler.config import Settings
+from hostler.errors import HostlerError
+from hostler.lifecycle.manager import ModelManager
+from hostler.registry import Registry
+from hostler.server import admin, docs, models, native, openai, system
+from hostler.server.auth import Gate, require_access
+from hostler.server.errors import install_handlers
+from hostler.server.gpus import Gpus
+from hostler.server.hub_account import HubAccount
+from hostler.server.openapi import install_openapi
+from hostler.server.origin_guard import OriginGuard
+from hostler.server.request_recorder import RequestRecorder
+from hostler.server.services import Services
+from hostler.server.streaming import StreamTiming
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(
+    manager: ModelManager,
+    settings: Settings,
+    *,
+    reload_registry: Callable[[], Registry],
+    timing: StreamTiming | None = None,
+    hub_account: HubAccount | None = None,
+) -> FastAPI:
+    """The application. It starts the manager when it starts and closes it when it ends.
+
+    `reload_registry` reads the registry's file again; it is called in a thread and raises `ConfigError`.
+    """
+    services = Services(
+        manager=manager,
+        settings=settings,
+        reload_registry=reload_registry,
+        gate=Gate(settings),
+        hub_account=hub_account or HubAccount(settings.hf_token),
+        gpus=Gpus(),
+        timing=timing or StreamTiming(),
+    )
+    app = FastAPI(
+        title="Hostler",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(require_access)],
+        middleware=_middleware(settings),
+        lifespan=_lifespan,
+    )
+    app.state.services = services
+    for module in (system, models, native, openai, admin, docs):
+        app.include_router(module.router)
+    install_handlers(app)
+    install_openapi(app)
+    return app
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """From the outermost to the innermost."""
+    middleware = [Middleware(RequestRecorder), Middleware(OriginGuard, settings=settings)]
+    if settings.cors_origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "openai-processing-ms", "retry-after"],
+        )
+        middleware.append(cors)
+    return middleware
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    await services.manager.start()
+    start = asyncio.create_task(_finish_start(services))
+    try:
+        yield
+    finally:
+        services.is_ready = False
+        start.cancel()
+        await asyncio.gather(start, return_exceptions=True)
+        await services.manager.close()
+
+
+async def _finish_start(services: Services) -> None:
+    """What takes long, while requests are answered already."""
+    await services.gpus.probe()
+    if (name := services.settings.default_model) is not None:
+        try:
+            await services.manager.load(services.manager.registry.resolve(name))
+        except HostlerError as exc:
+            logger.warning("the default model is not loaded model=%s error=%s", name[:200], exc.message)
+    services.is_ready = True

@@ -1,0 +1,145 @@
+"""The one table from errors to HTTP, and both bodies; errors inside a stream use it as well."""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from hostler import errors
+from hostler.errors import HostlerError
+from hostler.protocol.native_answers import NativeErrorBody, ValidationErrorBody
+from hostler.protocol.openai import Error, ErrorBody
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one class of errors looks to a client."""
+
+    status: int
+    openai_type: str = "invalid_request_error"
+
+
+TABLE: dict[type[HostlerError], Row] = {
+    errors.HostlerError: Row(500, "server_error"),
+    errors.ConfigError: Row(400),
+    errors.RequestError: Row(400),
+    errors.InvalidRequestError: Row(400),
+    errors.UnsupportedParameterError: Row(400),
+    errors.ContextLengthError: Row(400),
+    errors.RequestTooLargeError: Row(413),
+    errors.AuthenticationError: Row(401),
+    errors.PermissionDeniedError: Row(403),
+    errors.NotFoundError: Row(404),
+    errors.ModelNotFoundError: Row(404),
+    errors.MethodNotAllowedError: Row(405),
+    errors.GatedModelError: Row(403),
+    errors.ModelTooLargeError: Row(503, "server_error"),
+    errors.ServiceError: Row(503, "server_error"),
+    errors.ModelLoadError: Row(503, "server_error"),
+    errors.ModelUnloadedError: Row(503, "server_error"),
+    errors.QueueFullError: Row(429, "rate_limit_error"),
+    errors.WaitTimeoutError: Row(503, "server_error"),
+    errors.EngineDeadError: Row(503, "server_error"),
+    errors.EngineRequestError: Row(500, "server_error"),
+    errors.ShuttingDownError: Row(503, "server_error"),
+}
+
+
+def row_for(error: HostlerError) -> Row:
+    """The row of the nearest class that has one."""
+    return next(TABLE[cls] for cls in type(error).__mro__ if cls in TABLE)
+
+
+def is_openai(scope: Scope) -> bool:
+    """Whether a path belongs to OpenAI's interface; decides the form of a body and nothing else."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return (
+        path == "/v1"
+        or path.startswith("/v1/")
+        or (path.startswith("/models/") and path.endswith(("/v1/chat/completions", "/v1/completions")))
+    )
+
+
+def translate(exc: Exception, scope: Scope) -> HostlerError:
+    """What a caller is told of any exception. One that nobody foresaw goes into the log, and its text nowhere else."""
+    if isinstance(exc, HostlerError):
+        return exc
+    if isinstance(exc, RequestValidationError):
+        return _first_problem(exc)
+    if isinstance(exc, HTTPException) and exc.status_code == 404:
+        return errors.NotFoundError(f"nothing is found at {scope['path'][:200]}; GET /openapi.json lists every path")
+    if isinstance(exc, HTTPException) and exc.status_code == 405:
+        return errors.MethodNotAllowedError(f"{scope['method'][:20]} is not possible at {scope['path'][:200]}")
+    request_id = scope.get("state", {}).get("request_id", "-")
+    logger.error("unexpected error request_id=%s", request_id, exc_info=exc)
+    return HostlerError(f"an unexpected error; the server's log has it under request id {request_id}")
+
+
+def openai_body(error: HostlerError) -> ErrorBody:
+    return ErrorBody(
+        error=Error(message=error.message, type=row_for(error).openai_type, param=error.param, code=error.code)
+    )
+
+
+def native_body(error: HostlerError) -> NativeErrorBody:
+    return NativeErrorBody(detail=error.message, code=error.code)
+
+
+def error_response(exc: Exception, scope: Scope) -> Response:
+    """The answer to a request that failed before its answer began."""
+    error = translate(exc, scope)
+    scope.setdefault("state", {})["error_code"] = error.code
+    status = row_for(error).status
+    body: ErrorBody | NativeErrorBody | ValidationErrorBody = native_body(error)
+    if is_openai(scope):
+        body = openai_body(error)
+    elif isinstance(exc, RequestValidationError):
+        status = 422
+        body = ValidationErrorBody(detail=list(exc.errors()))
+    headers = dict(exc.headers or {}) if isinstance(exc, HTTPException) else {}
+    return Response(
+        msgspec.json.encode(body), status, headers={**headers, **_headers(error)}, media_type="application/json"
+    )
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Let every error of every route end in `error_response`. What gets past these, `RequestRecorder` catches."""
+
+    async def handle(request: Request, exc: Exception) -> Response:
+        gate = request.app.state.services.gate
+        if isinstance(exc, HTTPException) and (refusal := gate.refusal(request)) is not None:
+            exc = refusal  # which paths and methods there are is told to callers with a key
+        return error_response(exc, request.scope)
+
+    for kind in (HostlerError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, handle)
+
+
+def _headers(error: HostlerError) -> Mapping[str, str]:
+    headers: dict[str, str] = {}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
+    if not error.retryable:
+        headers["x-should-retry"] = "false"
+    if isinstance(error, errors.AuthenticationError):
+        headers["www-authenticate"] = "Bearer"
+    return headers
+
+
+def _first_problem(exc: RequestValidationError) -> HostlerError:
+    problem: Mapping[str, Any] = exc.errors()[0]
+    path = [part for part in problem["loc"] if part != "body"]
+    if not path:
+        return errors.InvalidRequestError(problem["msg"])
+    shown = str(path[0]) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[1:])
+    return errors.InvalidRequestError(f"{shown}: {problem['msg']}", param=str(path[0]))

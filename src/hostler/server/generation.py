@@ -1,0 +1,162 @@
+"""One generation while it runs: its lease, the prompts that the engine accepted, and what came of them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from hostler.errors import ModelUnloadedError
+from hostler.lifecycle.lease import ModelLease
+from hostler.lifecycle.manager import ModelManager
+from hostler.registry import ModelSpec
+from hostler.types import (
+    Admission,
+    EngineClient,
+    FinishReason,
+    Generation,
+    ModelFacts,
+    ModelState,
+    Prompt,
+    SamplingParams,
+    TokenDelta,
+)
+
+PromptsFor = Callable[[ModelFacts], list[Prompt]]
+"""How a request is prompted may depend on the model, which is known only once it is loaded."""
+
+
+@dataclass
+class Sequence:
+    """One answer to one prompt, as far as it has come."""
+
+    parts: list[str] = field(default_factory=list)
+    num_tokens: int = 0
+    finish_reason: FinishReason | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All answers to all prompts of a request; its sequences grow while it runs."""
+
+    spec: ModelSpec
+    facts: ModelFacts
+    params: SamplingParams
+    admissions: list[Admission]
+    """One per prompt."""
+    sequences: list[list[Sequence]]
+    """`params.n` per prompt."""
+
+    @property
+    def num_prompt_tokens(self) -> int:
+        return sum(admission.num_prompt_tokens for admission in self.admissions)
+
+    @property
+    def num_completion_tokens(self) -> int:
+        return sum(sequence.num_tokens for sequences in self.sequences for sequence in sequences)
+
+
+class GenerationRun:
+    """Acquires the model, hands over the prompts, and yields what they produce. `close` must be called, once begun."""
+
+    def __init__(self, manager: ModelManager, spec: ModelSpec, prompts_for: PromptsFor, params: SamplingParams) -> None:
+        self.spec = spec
+        self.params = params
+        self._manager = manager
+        self._prompts_for = prompts_for
+        self._lease: ModelLease | None = None
+        self._generations: dict[int, Generation] = {}
+
+    async def open(self) -> Answer:
+        """Wait for the model and until the engine has accepted every prompt.
+
+        Raises:
+            HostlerError: the model cannot be had, or a prompt does not suit it.
+        """
+        self._lease = await self._manager.acquire(self.spec)
+        engine = self._lease.engine
+        prompts = self._prompts_for(engine.facts)
+        await self._hand_over(engine, prompts)
+        return Answer(
+            spec=self._lease.spec,
+            facts=engine.facts,
+            params=self.params,
+            admissions=[self._generations[i].admission for i in range(len(prompts))],
+            sequences=[[Sequence() for _ in range(self.params.n)] for _ in prompts],
+        )
+
+    async def deltas(self, answer: Answer) -> AsyncGenerator[tuple[int, TokenDelta], None]:
+        """What is new, with the prompt it belongs to, already added to `answer`."""
+        async with aclosing(_merge(self._generations)) as merged:
+            async for i, delta in merged:
+                if delta.finish_reason is FinishReason.ABORT:
+                    raise ModelUnloadedError("the model was told to stop before the answer was complete")
+                sequence = answer.sequences[i][delta.index]
+                sequence.parts.append(delta.text)
+                sequence.num_tokens += len(delta.token_ids)
+                sequence.finish_reason = delta.finish_reason
+                yield i, delta
+
+    def close(self) -> None:
+        """Stop what still runs, and let go of the model. Harmless at any moment and more than once."""
+        for generation in self._generations.values():
+            generation.abort()
+        if self._lease is not None:
+            self._lease.release()
+
+    def describe_wait(self) -> str:
+        """One line for a client that waits."""
+        status = self._manager.status(self.spec.id)
+        if status.state is not ModelState.LOADING or status.progress is None:
+            return f"waiting for {self.spec.id}"
+        progress = status.progress
+        amount = f", {progress.done_bytes // 2**20}"
+        amount += f" of {progress.total_bytes // 2**20} MiB" if progress.total_bytes else " MiB"
+        return f"{self.spec.id}: {progress.stage}{amount if progress.done_bytes else ''}"
+
+    async def _hand_over(self, engine: EngineClient, prompts: list[Prompt]) -> None:
+        async def generate(i: int, prompt: Prompt) -> None:
+            self._generations[i] = await engine.generate(prompt, self.params)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for i, prompt in enumerate(prompts):
+                    group.create_task(generate(i, prompt))
+        except ExceptionGroup as exc:
+            raise exc.exceptions[0] from exc
+
+
+async def _merge(generations: dict[int, Generation]) -> AsyncGenerator[tuple[int, TokenDelta], None]:
+    """The deltas of several generations in the order in which they come."""
+    if len(generations) == 1:
+        async for delta in generations[0]:
+            yield 0, delta
+        return
+    arrived: asyncio.Queue[tuple[int, TokenDelta] | Exception | None] = asyncio.Queue()
+
+    async def pump(i: int, generation: Generation) -> None:
+        try:
+            async for delta in generation:
+                arrived.put_nowait((i, delta))
+            arrived.put_nowait(None)
+        except Exception as exc:
+            arrived.put_nowait(exc)
+
+    pumps = [asyncio.create_task(pump(i, generation)) for i, generation in generations.items()]
+    try:
+        num_running = len(pumps)
+        while num_running:
+            item = await arrived.get()
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                num_running -= 1
+            else:
+                yield item
+    finally:
+        for task in pumps:
+            task.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)

@@ -1,0 +1,69 @@
+"""The accelerators of this machine, as NVML tells them: the gateway has no torch to ask."""
+
+import asyncio
+import logging
+import os
+from dataclasses import dataclass
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    name: str
+    uuid: str
+    memory_total_bytes: int
+
+
+class Gpus:
+    """The GPUs that workers may use, in the order in which torch numbers them."""
+
+    def __init__(self) -> None:
+        self.visible: list[Gpu] = []
+
+    async def probe(self) -> None:
+        """Ask once, off the event loop: the driver may take seconds to wake up."""
+        self.visible = select_visible(await asyncio.to_thread(_ask_nvml), os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def select_visible(gpus: list[Gpu], cuda_visible_devices: str | None) -> list[Gpu]:
+    """What `CUDA_VISIBLE_DEVICES` leaves: indices or beginnings of UUIDs, up to the first that names no GPU."""
+    if cuda_visible_devices is None:
+        return gpus
+    selected = []
+    for part in (part.strip() for part in cuda_visible_devices.split(",")):
+        named = [
+            gpu
+            for index, gpu in enumerate(gpus)
+            if part == str(index) or (part.startswith("GPU-") and gpu.uuid.startswith(part))
+        ]
+        if len(named) != 1:
+            break
+        selected += named
+    return selected
+
+
+def _ask_nvml() -> list[Gpu]:
+    try:
+        import pynvml
+    except ImportError:
+        return []
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        return [
+            Gpu(
+                name=str(pynvml.nvmlDeviceGetName(handle)),
+                uuid=str(pynvml.nvmlDeviceGetUUID(handle)),
+                memory_total_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+            )
+            for handle in handles
+        ]
+    except pynvml.NVMLError as exc:
+        logger.warning("nvml does not answer error=%s", exc)
+        return []
+    finally:
+        pynvml.nvmlShutdown()

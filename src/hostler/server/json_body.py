@@ -1,0 +1,121 @@
+"""Reading a request's body: bounded in size and depth, checked against its model."""
+
+import re
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+
+from hostler.errors import InvalidRequestError, RequestTooLargeError
+from hostler.protocol.native_answers import ValidationProblem
+from hostler.suggestions import did_you_mean
+
+MAX_DEPTH = 64
+MAX_ECHO_CHARS = 200
+MAX_PROBLEMS = 10
+"""Of a body with more, the first ones are told."""
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class JsonBody(Generic[Body]):
+    """A dependency that gives a route its validated body.
+
+    FastAPI's own body parameters are read before any dependency runs, that is before the key is checked, and without
+    bounds.
+    """
+
+    def __init__(self, model: type[Body], *, may_be_empty: bool = False) -> None:
+        self.model = model
+        self.may_be_empty = may_be_empty
+
+    async def __call__(self, request: Request) -> Body:
+        """
+        Raises:
+            RequestTooLargeError: more bytes than `max_body_bytes`.
+            InvalidRequestError: no JSON.
+            RequestValidationError: JSON that is not what the route takes.
+        """
+        content = await _read(request, request.app.state.services.settings.max_body_bytes)
+        if not content.strip() and self.may_be_empty:
+            return self.model()
+        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise InvalidRequestError("the body must be JSON, sent with the header Content-Type: application/json")
+        value = parse_json(content)
+        if value is None and self.may_be_empty:
+            return self.model()
+        try:
+            return self.model.model_validate(value)
+        except ValidationError as exc:
+            raise RequestValidationError(_problems(exc, self.model)) from exc
+
+
+def parse_json(content: bytes) -> Any:
+    """
+    Raises:
+        InvalidRequestError: no JSON (`NaN` and the like are none), or nested more deeply than `MAX_DEPTH`.
+    """
+    if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _depth(content) > MAX_DEPTH:
+        raise InvalidRequestError(f"the body is nested more than {MAX_DEPTH} levels deep")
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise InvalidRequestError(f"the body is not valid JSON: {exc}") from exc
+
+
+def _depth(content: bytes) -> int:
+    deepest = depth = 0
+    for bracket in _STRING.sub(b"", content).translate(None, _NOT_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
+    too_large = RequestTooLargeError(f"the body has more than {max_bytes} bytes, the most that this server takes")
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > max_bytes:
+        raise too_large
+    content = bytearray()
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > max_bytes:
+                raise too_large
+    except ClientDisconnect as exc:
+        raise InvalidRequestError("the client left before the body was complete") from exc
+    return bytes(content)
+
+
+def _problems(exc: ValidationError, model: type[BaseModel]) -> list[ValidationProblem]:
+    """What is wrong, in FastAPI's form, without echoing more of the input than helps."""
+    problems = []
+    for error in exc.errors(include_url=False, include_context=False)[:MAX_PROBLEMS]:
+        loc = [part if isinstance(part, int) else str(part)[:MAX_ECHO_CHARS] for part in error["loc"]]
+        msg = error["msg"].removeprefix("Value error, ")
+        if error["type"] == "extra_forbidden":
+            known = did_you_mean(str(loc[-1]), model.model_fields) if len(loc) == 1 else ""
+            msg = f"Unknown field, which would be without effect; leave it out{known}"
+        elif error["type"] == "missing":
+            msg = "Field required"
+        elif error["type"] != "value_error" and isinstance(error["input"], str | int | float):
+            msg = f"{msg}, not {_shorten(error['input'])!r}"
+        problem = ValidationProblem(type=error["type"], loc=["body", *loc], msg=msg[: 3 * MAX_ECHO_CHARS])
+        if isinstance(error["input"], str | int | float | None):
+            problem["input"] = _shorten(error["input"])
+        problems.append(problem)
+    return problems
+
+
+def _shorten(value: object) -> object:
+    if isinstance(value, str):
+        return value if len(value) <= MAX_ECHO_CHARS else value[:MAX_ECHO_CHARS] + "…"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of more than 64 bits"
+    return value

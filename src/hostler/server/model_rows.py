@@ -1,0 +1,55 @@
+"""What is told about one registered model."""
+
+from datetime import UTC, datetime
+from typing import cast
+
+from hostler.protocol.native_answers import AuthStatus, MemoryUsage, ModelDetails, ModelRow
+from hostler.registry import ModelSpec
+from hostler.server.services import Services
+from hostler.types import ModelState
+
+
+def model_row(services: Services, spec: ModelSpec) -> ModelRow:
+    status = services.manager.status(spec.id)
+    used_at = status.last_used_at
+    return ModelRow(
+        name=spec.name,
+        type=spec.type.value,
+        size=spec.size,
+        description=spec.description,
+        max_length=spec.max_length,
+        suggested_temperature=spec.suggested_temperature,
+        gated=spec.gated,
+        loaded=status.state is ModelState.READY,
+        loading=status.state is ModelState.LOADING,
+        device=None if status.facts is None else status.facts.device,
+        last_used=None if used_at is None else datetime.fromtimestamp(used_at, UTC).isoformat(),
+    )
+
+
+def model_details(services: Services, spec: ModelSpec) -> ModelDetails:
+    details = cast(ModelDetails, {**model_row(services, spec), "model_id": spec.id})
+    if (facts := services.manager.status(spec.id).facts) is not None:
+        details["memory_usage"] = MemoryUsage(
+            total_parameters=facts.num_parameters,
+            trainable_parameters=facts.num_trainable_parameters,
+            estimated_size_mb=round(facts.memory_bytes / 2**20, 2),
+        )
+    if spec.gated:
+        details["auth_status"] = services.hub_account.has_token
+        details["access_url"] = f"https://huggingface.co/{spec.name}"
+    return details
+
+
+def gated_ids(services: Services) -> list[str]:
+    return [model_id for model_id, spec in services.manager.registry.items() if spec.gated]
+
+
+async def auth_status(services: Services) -> AuthStatus:
+    gated = gated_ids(services)
+    return AuthStatus(
+        has_token=services.hub_account.has_token,
+        token_accepted=await services.hub_account.is_token_accepted(),
+        gated_models_count=len(gated),
+        gated_models=gated,
+    )

@@ -1,0 +1,90 @@
+"""Native routes about models: what there is, load, unload."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.convertors import StringConvertor, register_url_convertor
+
+from hostler.errors import NotFoundError
+from hostler.protocol.native import LoadRequest
+from hostler.protocol.native_answers import (
+    GatedModels,
+    LoadAnswer,
+    LoadedModels,
+    MessageAnswer,
+    ModelDetails,
+    ModelRow,
+    ModelsOfType,
+)
+from hostler.server.json_body import JsonBody
+from hostler.server.model_rows import auth_status, gated_ids, model_details, model_row
+from hostler.server.openapi import body_of
+from hostler.server.services import PathModel, ServicesDep
+from hostler.types import ModelType
+
+
+class ModelNameConvertor(StringConvertor):
+    """A model in a path: an id, or a Hugging Face name with its slash, written as `/` or `%2F`."""
+
+    regex = "[^/]+(?:/[^/]+)?"
+
+
+register_url_convertor("model", ModelNameConvertor())
+
+router = APIRouter(tags=["models"])
+_load_body = JsonBody(LoadRequest, may_be_empty=True)
+
+
+@router.get("/models")
+async def list_models(services: ServicesDep) -> dict[str, ModelRow]:
+    """Every registered model, by id."""
+    return {spec.id: model_row(services, spec) for spec in services.manager.registry.values()}
+
+
+@router.get("/models/loaded")
+async def list_loaded(services: ServicesDep) -> LoadedModels:
+    """The models in memory."""
+    return LoadedModels(loaded_models=services.manager.loaded_ids())
+
+
+@router.get("/models/gated")
+async def list_gated(services: ServicesDep) -> GatedModels:
+    """The models whose repositories ask for a token, and how that stands."""
+    registry = services.manager.registry
+    gated = gated_ids(services)
+    return GatedModels(
+        gated_models=gated,
+        auth_status=await auth_status(services),
+        models_detail={model_id: model_row(services, registry[model_id]) for model_id in gated},
+    )
+
+
+@router.get("/models/types/{model_type}")
+async def list_type(model_type: str, services: ServicesDep) -> ModelsOfType:
+    """The models of one type."""
+    ids = [model_id for model_id, spec in services.manager.registry.items() if spec.type.value == model_type]
+    if not ids:
+        known = ", ".join(kind.value for kind in ModelType)
+        raise NotFoundError(f"no model of type {model_type[:100]!r} is registered; the types are {known}")
+    return ModelsOfType(model_type=model_type, models=ids)
+
+
+@router.get("/models/{model_id:model}/info")
+async def describe(spec: PathModel, services: ServicesDep) -> ModelDetails:
+    """One model, with what is known of it while it is loaded."""
+    return model_details(services, spec)
+
+
+@router.post("/models/{model_id:model}/load", openapi_extra=body_of(LoadRequest, is_required=False))
+async def load(spec: PathModel, services: ServicesDep, body: Annotated[LoadRequest, Depends(_load_body)]) -> LoadAnswer:
+    """Load a model and wait until it is ready."""
+    force_reload = bool(body.force_reload)
+    await services.manager.load(spec, force_reload=force_reload)
+    return LoadAnswer(message=f"Model {spec.id} is loaded", model_id=spec.id, force_reload=force_reload)
+
+
+@router.post("/models/{model_id:model}/unload")
+async def unload(spec: PathModel, services: ServicesDep) -> MessageAnswer:
+    """Unload a model once its running requests are done."""
+    was_loaded = await services.manager.unload(spec.id)
+    return MessageAnswer(message=f"Model {spec.id} {'is unloaded' if was_loaded else 'was not loaded'}")

@@ -1,0 +1,68 @@
+"""Native routes that generate."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from hostler.protocol.native import ChatRequest, GenerateRequest
+from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer
+from hostler.registry import ModelSpec
+from hostler.server.generation import GenerationRun
+from hostler.server.json_body import JsonBody
+from hostler.server.native_formats import ConversationFormat, GenerateFormat
+from hostler.server.openapi import answer_of, body_of
+from hostler.server.services import PathModel, Services, ServicesDep, resolve
+from hostler.server.streaming import GenerationResponse
+from hostler.types import ModelType, TextPrompt
+
+router = APIRouter(tags=["generation"])
+GenerateBody = Annotated[GenerateRequest, Depends(JsonBody(GenerateRequest))]
+ChatBody = Annotated[ChatRequest, Depends(JsonBody(ChatRequest))]
+
+_STREAM = (
+    "With `stream`: server-sent events `{index, text, finish_reason}`, then one with the whole answer, then `[DONE]`."
+)
+_generate: dict[str, Any] = answer_of(GenerateAnswer, _STREAM) | {"openapi_extra": body_of(GenerateRequest)}
+_chat: dict[str, Any] = answer_of(ChatAnswer, _STREAM) | {"openapi_extra": body_of(ChatRequest)}
+
+
+@router.post("/models/{model_id:model}/generate", **_generate)
+async def generate_with(spec: PathModel, services: ServicesDep, body: GenerateBody) -> Response:
+    """Continue a text; for an encoder–decoder model, answer it."""
+    return _generate_with(services, spec, body)
+
+
+@router.post("/generate", **_generate)
+async def generate(request: Request, services: ServicesDep, body: GenerateBody) -> Response:
+    """The same with the first registered model of type text."""
+    return _generate_with(services, _first(request, services, ModelType.TEXT), body)
+
+
+@router.post("/models/{model_id:model}/chat", **_chat)
+async def chat_with(spec: PathModel, services: ServicesDep, body: ChatBody) -> Response:
+    """Answer one message of a conversation."""
+    return _chat_with(services, spec, body)
+
+
+@router.post("/chat", **_chat)
+async def chat(request: Request, services: ServicesDep, body: ChatBody) -> Response:
+    """The same with the first registered model of type conversational."""
+    return _chat_with(services, _first(request, services, ModelType.CONVERSATIONAL), body)
+
+
+def _first(request: Request, services: Services, model_type: ModelType) -> ModelSpec:
+    return resolve(request, services.manager.registry.first_of_type(model_type).id)
+
+
+def _generate_with(services: Services, spec: ModelSpec, body: GenerateRequest) -> Response:
+    params = body.sampling_params(spec.default_max_length)
+    run = GenerationRun(services.manager, spec, lambda _: [TextPrompt(text=body.text)], params)
+    return GenerationResponse(run, GenerateFormat(), is_streamed=bool(body.stream), timing=services.timing)
+
+
+def _chat_with(services: Services, spec: ModelSpec, body: ChatRequest) -> Response:
+    answer_format = ConversationFormat(body.messages())
+    params = body.sampling_params(spec.suggested_temperature)
+    run = GenerationRun(services.manager, spec, answer_format.prompts_for, params)
+    return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)

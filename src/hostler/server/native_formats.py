@@ -1,0 +1,83 @@
+"""Answers as the native interface spells them."""
+
+from collections.abc import Iterator
+
+from hostler.protocol.conversation import encode_context
+from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer, GenerationParams, StreamedText
+from hostler.server.generation import Answer
+from hostler.types import ChatFormat, ChatMessage, ChatPrompt, FinishReason, ModelFacts, Prompt, TextPrompt, TokenDelta
+
+
+class _StreamedTexts:
+    """A stream of pieces of text, whose last event is the whole answer."""
+
+    def opening(self, answer: Answer) -> Iterator[StreamedText]:  # noqa: ARG002
+        return iter(())
+
+    def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterator[StreamedText]:  # noqa: ARG002
+        if not delta.text and delta.finish_reason is None:
+            return
+        reason = delta.finish_reason
+        yield StreamedText(
+            index=delta.index,
+            text=delta.text,
+            finish_reason=None if reason is None else "length" if reason is FinishReason.LENGTH else "stop",
+        )
+
+
+class GenerateFormat(_StreamedTexts):
+    """`generate`."""
+
+    def whole(self, answer: Answer) -> GenerateAnswer:
+        admission = answer.admissions[0]
+        params = answer.params
+        # Causal models continue their prompt: it is part of the text and of every length.
+        is_continued = not answer.facts.is_encoder_decoder
+        prompt = admission.prompt_text if is_continued else ""
+        num_before = admission.num_prompt_tokens if is_continued else 0
+        return GenerateAnswer(
+            generated_text=[prompt + sequence.text for sequence in answer.sequences[0]],
+            model_id=answer.spec.id,
+            model_name=answer.spec.name,
+            input_length=admission.num_prompt_tokens,
+            output_length=[num_before + sequence.num_tokens for sequence in answer.sequences[0]],
+            generation_params=GenerationParams(
+                max_length=num_before + admission.max_tokens,
+                max_new_tokens=admission.max_tokens,
+                temperature=params.temperature,
+                top_p=params.top_p,
+                top_k=params.top_k,
+                do_sample=params.temperature > 0,
+                num_return_sequences=params.n,
+                seed=params.seed,
+                stop=params.stop,
+            ),
+        )
+
+    def closing(self, answer: Answer) -> Iterator[GenerateAnswer]:
+        yield self.whole(answer)
+
+
+class ConversationFormat(_StreamedTexts):
+    """`chat`. Also knows how the conversation is put to a model, since its context is what the model saw of it."""
+
+    def __init__(self, messages: list[ChatMessage]) -> None:
+        self._messages = messages
+
+    def prompts_for(self, facts: ModelFacts) -> list[Prompt]:
+        if facts.chat_format is ChatFormat.PLAIN:
+            return [TextPrompt(text=self._messages[-1].content)]
+        return [ChatPrompt(messages=self._messages, drop_oldest=True)]
+
+    def whole(self, answer: Answer) -> ChatAnswer:
+        response = answer.sequences[0][0].text
+        num_dropped = answer.admissions[0].num_dropped_messages
+        if answer.facts.chat_format is ChatFormat.PLAIN:
+            num_dropped = len(self._messages) - 1
+        turns = [*self._messages[num_dropped:], ChatMessage(role="assistant", content=response)]
+        return ChatAnswer(
+            response=response, model_id=answer.spec.id, model_name=answer.spec.name, context=encode_context(turns)
+        )
+
+    def closing(self, answer: Answer) -> Iterator[ChatAnswer]:
+        yield self.whole(answer)

@@ -1,0 +1,92 @@
+"""OpenAI's routes."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from hostler.protocol.openai import Model, ModelList
+from hostler.protocol.openai_chat import ChatCompletion, ChatCompletionBody, ChatCompletionRequest
+from hostler.protocol.openai_completions import Completion, CompletionBody, CompletionRequest
+from hostler.registry import ModelSpec
+from hostler.server.generation import GenerationRun
+from hostler.server.json_body import JsonBody
+from hostler.server.openai_formats import ChatCompletionFormat, CompletionFormat
+from hostler.server.openapi import answer_of, body_of
+from hostler.server.services import PathModel, Services, ServicesDep, resolve
+from hostler.server.streaming import GenerationResponse
+
+router = APIRouter(tags=["OpenAI"])
+
+_STREAM = "With `stream`: server-sent events with OpenAI's chunks, then `[DONE]`."
+_chat: dict[str, Any] = answer_of(ChatCompletion, _STREAM)
+_completion: dict[str, Any] = answer_of(Completion, _STREAM)
+
+
+@router.get("/v1/models")
+async def list_models(services: ServicesDep) -> ModelList:
+    """Every registered model."""
+    return ModelList(object="list", data=[_model(services, spec) for spec in services.manager.registry.values()])
+
+
+@router.get("/v1/models/{model_id:model}")
+async def describe_model(spec: PathModel, services: ServicesDep) -> Model:
+    """One registered model."""
+    return _model(services, spec)
+
+
+@router.post("/v1/chat/completions", **_chat, openapi_extra=body_of(ChatCompletionRequest))
+async def chat_completions(
+    request: Request,
+    services: ServicesDep,
+    body: Annotated[ChatCompletionRequest, Depends(JsonBody(ChatCompletionRequest))],
+) -> Response:
+    """Answer a conversation."""
+    return _answer_chat(services, resolve(request, body.model), body)
+
+
+@router.post("/v1/completions", **_completion, openapi_extra=body_of(CompletionRequest))
+async def completions(
+    request: Request,
+    services: ServicesDep,
+    body: Annotated[CompletionRequest, Depends(JsonBody(CompletionRequest))],
+) -> Response:
+    """Continue one text, or several at once."""
+    return _complete(services, resolve(request, body.model), body)
+
+
+@router.post("/models/{model_id:model}/v1/chat/completions", **_chat, openapi_extra=body_of(ChatCompletionBody))
+async def chat_completions_of(
+    spec: PathModel,
+    services: ServicesDep,
+    body: Annotated[ChatCompletionBody, Depends(JsonBody(ChatCompletionBody))],
+) -> Response:
+    """The same for clients whose base URL names the model; what they put into `model` is not read."""
+    return _answer_chat(services, spec, body)
+
+
+@router.post("/models/{model_id:model}/v1/completions", **_completion, openapi_extra=body_of(CompletionBody))
+async def completions_of(
+    spec: PathModel,
+    services: ServicesDep,
+    body: Annotated[CompletionBody, Depends(JsonBody(CompletionBody))],
+) -> Response:
+    """The same for clients whose base URL names the model; what they put into `model` is not read."""
+    return _complete(services, spec, body)
+
+
+def _answer_chat(services: Services, spec: ModelSpec, body: ChatCompletionBody) -> Response:
+    run = GenerationRun(services.manager, spec, lambda _: [body.prompt()], body.sampling_params())
+    answer_format = ChatCompletionFormat(includes_usage=body.includes_usage)
+    return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
+
+
+def _complete(services: Services, spec: ModelSpec, body: CompletionBody) -> Response:
+    run = GenerationRun(services.manager, spec, lambda _: list(body.prompt), body.sampling_params())
+    answer_format = CompletionFormat(includes_usage=body.includes_usage)
+    return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
+
+
+def _model(services: Services, spec: ModelSpec) -> Model:
+    owner, slash, _ = spec.name.partition("/")
+    return Model(id=spec.id, object="model", created=services.started_at, owned_by=owner if slash else "huggingface")

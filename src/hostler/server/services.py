@@ -1,0 +1,57 @@
+"""What the routes work with, made once for an application."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from hostler.config import Settings
+from hostler.lifecycle.manager import ModelManager
+from hostler.registry import ModelSpec, Registry
+from hostler.server.auth import Gate
+from hostler.server.gpus import Gpus
+from hostler.server.hub_account import HubAccount
+from hostler.server.streaming import StreamTiming
+
+
+@dataclass
+class Services:
+    manager: ModelManager
+    settings: Settings
+    reload_registry: Callable[[], Registry]
+    """Reads the registry's file again; blocks."""
+    gate: Gate
+    hub_account: HubAccount
+    gpus: Gpus
+    timing: StreamTiming
+    started_at: int = field(default_factory=lambda: int(time.time()))
+    """Unix seconds."""
+    is_ready: bool = False
+    """Whether the start is over, the load of `default_model` included."""
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _resolve(request: Request, model_id: str) -> ModelSpec:
+    """The model that a path names."""
+    return resolve(request, model_id)
+
+
+def resolve(request: Request, name: str) -> ModelSpec:
+    """A model by id or Hugging Face name, noted for the request's line in the log.
+
+    Raises:
+        ModelNotFoundError: none answers to it.
+    """
+    spec = _services(request).manager.registry.resolve(name)
+    request.state.model_id = spec.id
+    return spec
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+PathModel = Annotated[ModelSpec, Depends(_resolve)]

@@ -1,0 +1,153 @@
+"""The response that owns a generation: whatever ends it, the work is aborted and the lease released."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from hostler.errors import HostlerError
+from hostler.server.errors import is_openai, native_body, openai_body, translate
+from hostler.server.generation import Answer, GenerationRun
+from hostler.types import TokenDelta
+
+Event = Any
+"""What becomes the JSON of one server-sent event."""
+
+
+class AnswerFormat(Protocol):
+    """How one route spells an answer."""
+
+    def whole(self, answer: Answer) -> Event:
+        """The body of an answer that is not streamed."""
+        ...
+
+    def opening(self, answer: Answer) -> Iterable[Event]:
+        """What a stream begins with."""
+        ...
+
+    def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterable[Event]: ...
+
+    def closing(self, answer: Answer) -> Iterable[Event]:
+        """What a complete stream ends with, before `[DONE]`."""
+        ...
+
+
+@dataclass(frozen=True)
+class StreamTiming:
+    """How long a client waits for a sign of life."""
+
+    headers_after_s: float = 5.0
+    """A stream that has to wait longer for its model gets its headers, and errors from then on come inside it."""
+    comment_every_s: float = 5.0
+    """Between the comments that such a stream is kept alive with."""
+
+
+class GenerationResponse(Response):
+    """Runs a generation and sends its answer.
+
+    The lease is acquired in here and let go of in here, in one `finally`: a generator's `finally` would not run when
+    the client is gone before the first event. A client that hangs up is noticed at every moment, since the work races
+    the disconnect message.
+    """
+
+    def __init__(
+        self, run: GenerationRun, answer_format: AnswerFormat, *, is_streamed: bool, timing: StreamTiming
+    ) -> None:
+        super().__init__()
+        self._run = run
+        self._format = answer_format
+        self._is_streamed = is_streamed
+        self._timing = timing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self._stream if self._is_streamed else self._answer_whole
+        answering = asyncio.create_task(answer(scope, receive, send))
+        hanging_up = asyncio.create_task(_hang_up(receive))
+        try:
+            await asyncio.wait((answering, hanging_up), return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                answering.result()
+        finally:
+            await _cancel(answering, hanging_up)
+            self._run.close()
+
+    async def _answer_whole(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._run.open()
+        async with aclosing(self._run.deltas(answer)) as deltas:
+            async for _ in deltas:
+                pass
+        # Released before the last byte is sent: a client that has its answer finds the model idle.
+        self._run.close()
+        body = msgspec.json.encode(self._format.whole(answer))
+        await Response(body, media_type="application/json")(scope, receive, send)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        opening = asyncio.create_task(self._run.open())
+        try:
+            await asyncio.wait((opening,), timeout=self._timing.headers_after_s)
+            if opening.done():
+                opening.result()  # raises what is still a plain HTTP error
+            await _send_headers(send)
+            try:
+                await self._send_events(opening, send)
+            except Exception as exc:
+                await _send_data(send, [_error_event(exc, scope)])
+            self._run.close()
+            await _send_body(send, b"data: [DONE]\n\n", more_body=False)
+        finally:
+            await _cancel(opening)
+
+    async def _send_events(self, opening: asyncio.Task[Answer], send: Send) -> None:
+        while not opening.done():
+            await _send_body(send, f": {self._run.describe_wait()}\n\n".encode())
+            await asyncio.wait((opening,), timeout=self._timing.comment_every_s)
+        answer = opening.result()
+        await _send_data(send, self._format.opening(answer))
+        async with aclosing(self._run.deltas(answer)) as deltas:
+            async for prompt_index, delta in deltas:
+                await _send_data(send, self._format.delta(answer, prompt_index, delta))
+        await _send_data(send, self._format.closing(answer))
+
+
+async def _hang_up(receive: Receive) -> None:
+    """Return when the client is gone. The body has been read, so nothing else is to come."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel, and wait until the tasks have cleaned up after themselves."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _send_headers(send: Send) -> None:
+    headers = [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def _send_data(send: Send, events: Iterable[Event]) -> None:
+    if content := b"".join(b"data: " + msgspec.json.encode(event) + b"\n\n" for event in events):
+        await _send_body(send, content)
+
+
+async def _send_body(send: Send, content: bytes, *, more_body: bool = True) -> None:
+    await send({"type": "http.response.body", "body": content, "more_body": more_body})
+    # Neither a full queue of tokens nor a server whose client is gone ever waits: let the others run.
+    await asyncio.sleep(0)
+
+
+def _error_event(exc: Exception, scope: Scope) -> Event:
+    error: HostlerError = translate(exc, scope)
+    scope["state"]["error_code"] = error.code
+    return openai_body(error) if is_openai(scope) else {"error": native_body(error)}

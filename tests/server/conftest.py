@@ -1,0 +1,100 @@
+"""An application over fake workers, called without a socket."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from hostler.config import Settings
+from hostler.lifecycle.manager import ModelManager
+from hostler.registry import Registry, load_registry
+from hostler.server.app import create_app
+from hostler.server.hub_account import HubAccount
+from hostler.server.services import Services
+from hostler.server.streaming import StreamTiming
+from hostler.yaml_file import YamlFile
+from tests.fake_worker import FakeLauncher
+
+MODELS: dict[str, dict[str, Any]] = {
+    "tiny-chat": {"name": "acme/Tiny-Chat", "type": "conversational", "suggested_temperature": 0.5},
+    "tiny-text": {"name": "tiny", "type": "text"},
+    "other-text": {"name": "acme/Other", "type": "text"},
+    "tiny-gated": {"name": "acme/Gated", "type": "instruction", "gated": True},
+}
+
+
+def registry_of(models: dict[str, dict[str, Any]], settings: Settings) -> Registry:
+    defaults = {"size": "1M", "description": "for tests", "max_length": 1024}
+    content = {"models": {model_id: defaults | entry for model_id, entry in models.items()}}
+    return load_registry(YamlFile(Path("models.yaml"), content, {}), settings)
+
+
+@dataclass
+class Served:
+    """A running application."""
+
+    app: FastAPI
+    client: httpx2.AsyncClient
+    launcher: FakeLauncher
+    manager: ModelManager
+
+    @property
+    def services(self) -> Services:
+        services: Services = self.app.state.services
+        return services
+
+
+def make_app(
+    launcher: FakeLauncher,
+    settings: Settings,
+    *,
+    reload_registry: Callable[[], Registry] | None = None,
+    timing: StreamTiming | None = None,
+    hub_account: HubAccount | None = None,
+) -> tuple[FastAPI, ModelManager]:
+    registry = registry_of(MODELS, settings)
+    manager = ModelManager(registry, settings, launcher)
+    app = create_app(
+        manager,
+        settings,
+        reload_registry=reload_registry or (lambda: registry),
+        timing=timing,
+        hub_account=hub_account,
+    )
+    return app, manager
+
+
+@asynccontextmanager
+async def serving(
+    *,
+    client_host: str = "127.0.0.1",
+    base_url: str = "http://localhost",
+    reload_registry: Callable[[], Registry] | None = None,
+    timing: StreamTiming | None = None,
+    hub_account: HubAccount | None = None,
+    **settings: Any,
+) -> AsyncIterator[Served]:
+    launcher = FakeLauncher()
+    app, manager = make_app(
+        launcher, Settings(**settings), reload_registry=reload_registry, timing=timing, hub_account=hub_account
+    )
+    transport = httpx2.ASGITransport(app, client=(client_host, 50000), raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url=base_url) as client,
+    ):
+        yield Served(app, client, launcher, manager)
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with serving() as running:
+        yield running
