@@ -1,0 +1,186 @@
+"""Real workers: forked, loaded with a tiny model, spoken to over their socket."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hostler.config import Settings, load_settings
+from hostler.errors import ContextLengthError, EngineDeadError, InvalidRequestError, ModelLoadError
+from hostler.registry import FolderSource, ModelSpec
+from hostler.types import FinishReason, LoadProgress, ModelType, SamplingParams, TextPrompt, TokenPrompt
+from hostler.worker.client import WorkerClient
+from hostler.worker.launcher import ForkserverLauncher
+from tests.engine.harness import TinyModel
+from tests.tiny_models import build_tiny_model
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("worker-models")
+    return {family: build_tiny_model(family, root / family) for family in ("gpt2", "t5")}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(None, {"hostler_cache_dir": tmp_path / "cache", "torch_dtype": "float32"})
+
+
+@pytest.fixture
+async def launcher(settings: Settings) -> AsyncIterator[ForkserverLauncher]:
+    launcher = ForkserverLauncher(settings)
+    await launcher.start()
+    yield launcher
+    await launcher.close()
+
+
+def spec_of(folder: Path) -> ModelSpec:
+    return ModelSpec(
+        id=folder.name,
+        name=f"tests/{folder.name}",
+        type=ModelType.TEXT,
+        size="tiny",
+        description="",
+        max_length=128,
+        suggested_temperature=0.7,
+        gated=False,
+        source=FolderSource(path=str(folder)),
+        device="cpu",
+        torch_dtype="float32",
+        trust_remote_code=False,
+        allow_pickle=True,
+        use_fast_tokenizer=True,
+        default_max_length=100,
+        max_num_seqs=8,
+        max_num_batched_tokens=64,
+    )
+
+
+async def loaded(launcher: ForkserverLauncher, folder: Path) -> WorkerClient:
+    worker = await launcher.launch(spec_of(folder))
+    await worker.load(lambda _: None)
+    return worker
+
+
+async def test_a_worker_loads_and_says_what_it_holds(launcher: ForkserverLauncher, folders: dict[str, Path]) -> None:
+    worker = await launcher.launch(spec_of(folders["gpt2"]))
+    stages: list[LoadProgress] = []
+    facts = await worker.load(stages.append)
+    assert facts.architecture == "GPT2LMHeadModel"
+    assert (facts.dtype, facts.device, facts.max_model_len) == ("float32", "cpu", 128)
+    assert stages[-1].stage == "warming"
+    assert worker.pid != os.getpid()
+    await worker.stop()
+    assert await worker.wait_exited() == "exit status 0"
+    assert not psutil.pid_exists(worker.pid)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
+async def test_streams_of_several_requests_equal_generate(
+    family: str, launcher: ForkserverLauncher, folders: dict[str, Path]
+) -> None:
+    reference = TinyModel(folders[family])
+    prompts = [[9, 30, 41], [77] * 20, [15, 16, 17, 18]]
+    worker = await loaded(launcher, folders[family])
+
+    async def answer(prompt: list[int]) -> list[int]:
+        generation = await worker.generate(TokenPrompt(token_ids=prompt), SamplingParams(temperature=0, max_tokens=20))
+        assert generation.admission.num_prompt_tokens == len(prompt)
+        return [token_id async for delta in generation for token_id in delta.token_ids]
+
+    answers = await asyncio.gather(*(answer(prompt) for prompt in prompts))
+    assert answers == [reference.reference(prompt, 20) for prompt in prompts]
+    await worker.stop()
+
+
+async def test_a_bad_request_is_refused_at_admission_and_harms_nobody(
+    launcher: ForkserverLauncher, folders: dict[str, Path]
+) -> None:
+    worker = await loaded(launcher, folders["gpt2"])
+    with pytest.raises(ContextLengthError):
+        await worker.generate(TokenPrompt(token_ids=[5] * 500), SamplingParams())
+    with pytest.raises(InvalidRequestError):
+        await worker.generate(TokenPrompt(token_ids=[10**7]), SamplingParams())
+    generation = await worker.generate(TextPrompt(text="The mare"), SamplingParams(max_tokens=3, ignore_eos=True))
+    assert len([delta async for delta in generation]) == 3
+    await worker.stop()
+
+
+async def test_an_abort_ends_the_work(launcher: ForkserverLauncher, folders: dict[str, Path]) -> None:
+    worker = await loaded(launcher, folders["gpt2"])
+    endless = SamplingParams(ignore_eos=True, temperature=0)
+    generation = await worker.generate(TextPrompt(text="The"), endless)
+    async for _ in generation:
+        generation.abort()
+        break
+    # The engine answers a call between two steps; with the aborted request gone, the next one is alone.
+    follower = await worker.generate(TextPrompt(text="The"), SamplingParams(temperature=0, max_tokens=2))
+    deltas = [delta async for delta in follower]
+    assert deltas[-1].finish_reason in (FinishReason.LENGTH, FinishReason.STOP)
+    await worker.stop()
+
+
+async def test_a_killed_worker_fails_its_requests_with_a_clear_error(
+    launcher: ForkserverLauncher, folders: dict[str, Path]
+) -> None:
+    worker = await loaded(launcher, folders["gpt2"])
+    generation = await worker.generate(TextPrompt(text="The"), SamplingParams(ignore_eos=True))
+    async def read_and_kill() -> None:
+        async for _ in generation:
+            os.kill(worker.pid, signal.SIGKILL)
+
+    with pytest.raises(EngineDeadError, match="gpt2"):
+        await read_and_kill()
+    assert await worker.wait_exited() == "signal SIGKILL"
+    with pytest.raises(EngineDeadError):
+        await worker.generate(TextPrompt(text="The"), SamplingParams())
+
+
+async def test_a_worker_killed_while_it_loads_is_noticed(
+    launcher: ForkserverLauncher, folders: dict[str, Path]
+) -> None:
+    worker = await launcher.launch(spec_of(folders["gpt2"]))
+    with pytest.raises(EngineDeadError):
+        await worker.load(lambda _: os.kill(worker.pid, signal.SIGKILL))
+    assert await worker.wait_exited() == "signal SIGKILL"
+
+
+async def test_a_failed_load_says_why_and_leaves_no_process(launcher: ForkserverLauncher, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    worker = await launcher.launch(spec_of(empty))
+    with pytest.raises(ModelLoadError, match=r"empty"):
+        await worker.load(lambda _: None)
+    await worker.wait_exited()
+    assert not psutil.pid_exists(worker.pid)
+
+
+async def test_a_worker_ends_when_its_gateway_is_gone(launcher: ForkserverLauncher, folders: dict[str, Path]) -> None:
+    worker = await loaded(launcher, folders["gpt2"])
+    await worker.generate(TextPrompt(text="The"), SamplingParams(ignore_eos=True))
+    worker._writer.close()
+    assert await worker.wait_exited() == "exit status 0"
+
+
+async def test_a_worker_lets_its_gateway_decide_on_signals(
+    launcher: ForkserverLauncher, folders: dict[str, Path]
+) -> None:
+    worker = await loaded(launcher, folders["gpt2"])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(worker.pid, number)
+    generation = await worker.generate(TextPrompt(text="The"), SamplingParams(max_tokens=2, ignore_eos=True))
+    assert len([delta async for delta in generation]) == 2
+    await worker.stop()
+
+
+async def test_memory_questions_are_answered_on_a_cpu_too(
+    launcher: ForkserverLauncher, folders: dict[str, Path]
+) -> None:
+    worker = await loaded(launcher, folders["gpt2"])
+    assert await worker.free_cached_memory() == 0
+    assert await worker.device_memory() == []
+    await worker.stop()
