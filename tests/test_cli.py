@@ -130,7 +130,7 @@ def test_an_open_door_is_refused(run: Run) -> None:
 @pytest.fixture
 def launcher(monkeypatch: pytest.MonkeyPatch) -> FakeLauncher:
     launcher = FakeLauncher()
-    monkeypatch.setattr(pulling, "ForkserverLauncher", lambda settings: launcher)
+    monkeypatch.setattr(pulling, "ForkserverLauncher", lambda _: launcher)
     return launcher
 
 
@@ -174,7 +174,7 @@ def test_pull_of_an_unknown_model_names_the_nearest(run: Run, registry_file: Pat
 def test_pull_without_the_engine_says_what_to_install(
     run: Run, registry_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulling, "find_spec", lambda name: None)
+    monkeypatch.setattr(pulling, "find_spec", lambda _: None)
 
     result = run("pull", "tiny", "--config", str(registry_file))
 

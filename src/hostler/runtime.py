@@ -56,16 +56,18 @@ def listen(host: str, port: int) -> socket.socket:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         # A name like localhost has two; clients that know only IPv4 are many, those that know only IPv6 are not.
         family, kind, protocol, _, address = min(addresses, key=lambda found: found[0] != socket.AF_INET)
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        with contextlib.ExitStack() as on_failure:
+            listener = on_failure.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            on_failure.pop_all()
+            return listener
     except OSError as exc:
         if exc.errno == errno.EADDRINUSE:
             problem = f"port {port} of {host} is in use: stop what listens there, or choose another with --port or PORT"
         else:
             problem = f"cannot listen on {host} port {port} ({exc.strerror}): choose others with HOST and PORT"
         raise ServiceError(problem) from exc
-    return listener
 
 
 async def _run(
@@ -84,9 +86,9 @@ async def _run(
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, server.stop)
     try:
-        await manager.start()
         await server.serve(sockets=[listener])
     finally:
+        # The application does this too, but not when a second signal cut its end short.
         await manager.close()
         logger.info("stopped")
 
@@ -118,7 +120,7 @@ def _uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
         app,
         http="httptools",
         ws="none",
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from hostler.errors import HostlerError, RequestError, ServiceError, subclasses_by_code
+from hostler.errors import HostlerError, InvalidRequestError, RequestError, ServiceError, subclasses_by_code
 from hostler.protocol.native_answers import (
     AuthStatus,
     ChatAnswer,
@@ -116,11 +116,10 @@ def read_error(status: int, content: bytes) -> HostlerError:
     if not isinstance(body, dict):
         body = {}
     detail = body.get("detail") or f"the server answered with status {status}"
-    by_status = ServiceError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else RequestError
-    error = subclasses_by_code().get(str(body.get("code")), by_status)
     if isinstance(detail, list):
-        return error("; ".join(_describe(problem) for problem in detail), param=_param_of(detail))
-    return error(str(detail))
+        return InvalidRequestError("; ".join(_describe(problem) for problem in detail), param=_param_of(detail))
+    by_status = ServiceError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else RequestError
+    return subclasses_by_code().get(str(body.get("code")), by_status)(str(detail))
 
 
 def _path_of(model: str | None) -> str:
