@@ -346,6 +346,13 @@ def test_a_folder_that_lacks_a_shard_of_its_index_is_refused(repository: Path) -
         fetch_quietly(spec_of(FolderSource(path=str(repository))), HubAccess())
 
 
+def test_a_folder_with_a_damaged_index_is_refused(repository: Path) -> None:
+    (repository / "model.safetensors").unlink()
+    (repository / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(ModelLoadError, match=r"model\.safetensors\.index\.json is damaged"):
+        fetch_quietly(spec_of(FolderSource(path=str(repository))), HubAccess())
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match="does not exist"):
         fetch_quietly(spec_of(FolderSource(path=str(tmp_path / "nowhere"))), HubAccess())

@@ -1,7 +1,6 @@
 """Downloads from the Hugging Face hub, and what is in its cache already."""
 
 import glob
-import json
 import logging
 import threading
 from collections.abc import Callable, Collection
@@ -83,10 +82,9 @@ def find_cached_snapshot(source: HubSource, hub: HubAccess, *, with_code: bool) 
     except CachedRepoTreeNotFoundError:
         # Put there by an older library that kept no listing.
         is_complete = not TOKENIZER_FILES.isdisjoint(names)
-    if weights.index is not None:
-        index = json.loads((folder / weights.index).read_text(encoding="utf-8"))
-        is_complete = is_complete and not missing_shards(index, names)
-    return Snapshot(folder, folder.name, weights.format) if is_complete else None
+    if not is_complete or missing_shards(folder, weights, names):
+        return None
+    return Snapshot(folder, folder.name, weights.format)
 
 
 def download_snapshot(

@@ -1,9 +1,11 @@
-"""Which files of a model's repository are needed: pure decisions on names, for the hub and for local folders alike."""
+"""Which files of a model's repository are needed, decided on their names for the hub and for local folders alike."""
 
+import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from hostler.errors import ModelLoadError
 
@@ -75,11 +77,20 @@ def choose_supporting_files(names: Collection[str], *, with_code: bool) -> tuple
     )
 
 
-def missing_shards(index: Mapping[str, object], names: Collection[str]) -> list[str]:
-    """Files that a weight index (its parsed JSON) refers to and that are not among `names`."""
-    weight_map = index.get("weight_map")
-    shards = set(weight_map.values()) if isinstance(weight_map, dict) else set()
-    return sorted(str(shard) for shard in shards if shard not in names)
+def missing_shards(folder: Path, weights: WeightFiles, names: Collection[str]) -> list[str]:
+    """Files that the index of split weights refers to and that are not among `names`; none without an index.
+
+    Raises:
+        ModelLoadError: the index cannot be read.
+    """
+    if weights.index is None:
+        return []
+    try:
+        index = json.loads((folder / weights.index).read_text(encoding="utf-8"))
+        shards = set(index["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise ModelLoadError(f"{weights.index} is damaged; delete it and load again, or correct it") from exc
+    return sorted(shards.difference(names))
 
 
 def check_format_allowed(weights_format: WeightsFormat, owner: str, *, allow_pickle: bool) -> None:

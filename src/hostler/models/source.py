@@ -1,7 +1,6 @@
 """Turns a model's `Source` into a folder on this machine; nothing is loaded and no torch is imported."""
 
 import importlib.util
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,7 +74,10 @@ def _fetch_folder(spec: ModelSpec, source: FolderSource) -> LocalModel:
         if not (folder / source.file).is_file():
             raise ModelLoadError(f"model {spec.id}: its source folder has no file {source.file!r}")
         return LocalModel(folder, WeightsFormat.GGUF, source.file)
-    names = {path.name for path in folder.iterdir() if path.is_file()}
+    try:
+        names = {path.name for path in folder.iterdir() if path.is_file()}
+    except OSError as exc:
+        raise ModelLoadError(f"model {spec.id}: its source folder cannot be read ({exc.strerror})") from exc
     if "config.json" not in names:
         raise ModelLoadError(
             f"model {spec.id}: its source folder has no config.json; name a folder as save_pretrained writes it,"
@@ -84,10 +86,8 @@ def _fetch_folder(spec: ModelSpec, source: FolderSource) -> LocalModel:
     weights = choose_weights(names)
     if weights is None:
         raise ModelLoadError(f"model {spec.id}: its source folder has neither safetensors nor pytorch_model.bin")
-    if weights.index is not None:
-        index = json.loads((folder / weights.index).read_text(encoding="utf-8"))
-        if missing := missing_shards(index, names):
-            raise ModelLoadError(f"model {spec.id}: its source folder lacks {', '.join(missing)}")
+    if missing := missing_shards(folder, weights, names):
+        raise ModelLoadError(f"model {spec.id}: its source folder lacks {', '.join(missing)}")
     check_format_allowed(weights.format, f"the source folder of {spec.id}", allow_pickle=spec.allow_pickle)
     return LocalModel(folder, weights.format)
 

@@ -1,0 +1,91 @@
+"""Which transformers class a model needs, and how long its sequences may be: read from its configuration alone."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+)
+
+from hostler.errors import ModelLoadError
+
+_POSITION_LIMITS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
+_RELATIVE_POSITIONS = frozenset(("t5", "mt5", "umt5", "longt5", "switch_transformers"))
+"""Model types whose configs may carry `n_positions` from training, though their positions are relative."""
+
+
+class AutoClass(StrEnum):
+    """The transformers class that builds a text generator; the value is its name."""
+
+    CAUSAL = "AutoModelForCausalLM"
+    SEQ2SEQ = "AutoModelForSeq2SeqLM"
+
+    def from_pretrained(self, *args: Any, **kwargs: Any) -> Any:
+        return getattr(transformers, self.value).from_pretrained(*args, **kwargs)
+
+
+def read_config(folder: Path, raw_config: dict[str, Any], *, trust_remote_code: bool, name: str) -> PreTrainedConfig:
+    """The model's configuration; `raw_config` is its `config.json`, `name` what errors call the model.
+
+    Raises:
+        ModelLoadError: transformers does not know the architecture and may not run the repository's own code.
+    """
+    model_type = raw_config.get("model_type")
+    if model_type not in CONFIG_MAPPING_NAMES and not trust_remote_code:
+        if raw_config.get("auto_map"):
+            raise ModelLoadError(
+                f"{name} is of type {model_type!r} and runs only with Python code from its own repository; if you"
+                " trust that code, set trust_remote_code: true for this model"
+            )
+        raise ModelLoadError(
+            f"{name} is of type {model_type!r}, which transformers {transformers.__version__} does not know"
+        )
+    return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
+
+
+def choose_auto_class(config: PreTrainedConfig, *, name: str) -> AutoClass:
+    """Encoder–decoder or causal; the registry's `type` has no say.
+
+    Raises:
+        ModelLoadError: the architecture does not generate text.
+    """
+    architectures = list(config.architectures or ())
+    custom_classes = getattr(config, "auto_map", None) or {}
+    for auto_class in AutoClass:
+        if auto_class.value in custom_classes:
+            return auto_class
+    if config.is_encoder_decoder:
+        auto_class, known = AutoClass.SEQ2SEQ, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+        generators = set(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values())
+    else:
+        auto_class, known = AutoClass.CAUSAL, MODEL_FOR_CAUSAL_LM_MAPPING
+        generators = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+    if type(config) in known:
+        if generators.intersection(architectures):
+            return auto_class
+        # A checkpoint of the bare model (`GPT2Model`) lacks only the tied head. Encoders such as BERT have a causal
+        # class as well, which their checkpoints were never trained for.
+        is_bare = all(
+            architecture.endswith("Model") and "Encoder" not in architecture for architecture in architectures
+        )
+        if is_bare and (config.is_encoder_decoder or type(config) not in MODEL_FOR_MASKED_LM_MAPPING):
+            return auto_class
+    what = ", ".join(architectures) or f"model type {config.model_type!r}"
+    raise ModelLoadError(f"{name} does not generate text: its architecture is {what}")
+
+
+def max_position(config: PreTrainedConfig) -> int | None:
+    """Tokens that a sequence may have; `None` where the architecture sets no bound."""
+    text_config = config.get_text_config(decoder=True)
+    if text_config.model_type in _RELATIVE_POSITIONS:
+        return None
+    limits = (getattr(text_config, limit, None) for limit in _POSITION_LIMITS)
+    return min((limit for limit in limits if isinstance(limit, int) and limit > 0), default=None)

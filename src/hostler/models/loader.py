@@ -1,0 +1,157 @@
+"""Brings a model from safetensors into memory, ready to generate."""
+
+import errno
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from hostler.errors import HostlerError, ModelLoadError
+from hostler.models.architecture import choose_auto_class, max_position, read_config
+from hostler.models.placement import choose_device, choose_dtype
+from hostler.models.source import LocalModel
+from hostler.registry import ModelSpec
+from hostler.types import ChatFormat, LoadProgress, ModelFacts, ModelType
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory, in evaluation mode, without gradients."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    config: PreTrainedConfig
+    facts: ModelFacts
+
+    @property
+    def is_encoder_decoder(self) -> bool:
+        return self.facts.is_encoder_decoder
+
+
+def load_model(spec: ModelSpec, local: LocalModel, on_progress: Callable[[LoadProgress], None]) -> LoadedModel:
+    """Load a model whose files are here as safetensors (see `hostler.models.prepare`).
+
+    Raises:
+        ModelLoadError: it cannot be loaded as asked; the message is for the caller, details are in the log.
+    """
+    started = time.monotonic()
+    silence_transformers()
+    total_bytes = sum(file.stat().st_size for file in local.folder.glob("*.safetensors"))
+    on_progress(LoadProgress(stage="loading", total_bytes=total_bytes))
+    with foreign_errors_translated(spec.name):
+        device = choose_device(spec.device)
+        dtype = choose_dtype(spec.torch_dtype, device)
+        raw_config = json.loads((local.folder / "config.json").read_text(encoding="utf-8"))
+        config = read_config(local.folder, raw_config, trust_remote_code=spec.trust_remote_code, name=spec.name)
+        tokenizer = _load_tokenizer(spec, local.folder)
+        model = _load_weights(spec, local.folder, config, dtype).to(device)
+        num_trainable_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        model.eval().requires_grad_(False)
+    on_progress(LoadProgress(stage="loading", done_bytes=total_bytes, total_bytes=total_bytes))
+    facts = ModelFacts(
+        architecture=type(model).__name__,
+        is_encoder_decoder=bool(config.is_encoder_decoder),
+        chat_format=_choose_chat_format(spec, tokenizer),
+        dtype=str(dtype).removeprefix("torch."),
+        device=str(device),
+        max_model_len=min(spec.max_length, max_position(config) or spec.max_length),
+        num_parameters=sum(p.numel() for p in model.parameters()),
+        num_trainable_parameters=num_trainable_parameters,
+        memory_bytes=sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers())),
+        load_s=time.monotonic() - started,
+        revision=local.revision,
+    )
+    logger.info(
+        "loaded: model=%s architecture=%s dtype=%s device=%s bytes=%d seconds=%.2f",
+        spec.id,
+        facts.architecture,
+        facts.dtype,
+        facts.device,
+        facts.memory_bytes,
+        facts.load_s,
+    )
+    return LoadedModel(model, tokenizer, config, facts)
+
+
+def silence_transformers() -> None:
+    """No bars and no advice on stderr; what matters is checked here and said in errors of ours."""
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+
+
+@contextmanager
+def foreign_errors_translated(name: str) -> Iterator[None]:
+    """Turn whatever torch and transformers raise into `ModelLoadError`. Their own words may hold local paths, so
+    they go to the log only."""
+    try:
+        yield
+    except HostlerError:
+        raise
+    except Exception as exc:
+        logger.warning("model could not be loaded: model=%s", name, exc_info=exc)
+        raise ModelLoadError(f"{name} {_what_failed(exc)}") from exc
+
+
+def _what_failed(exc: Exception) -> str:
+    # torch's CPU allocator and safetensors' writer have no error class of their own for these.
+    if isinstance(exc, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(exc):
+        return "does not fit into the memory that is free; unload other models or use a smaller one"
+    if (isinstance(exc, OSError) and exc.errno == errno.ENOSPC) or "No space left on device" in str(exc):
+        return "could not be converted: no space is left on the disk; free some, or set HOSTLER_CACHE_DIR"
+    if isinstance(exc, OSError):
+        return "could not be loaded: a file is missing or damaged; the log says more"
+    return f"could not be loaded ({type(exc).__name__}); the log says more"
+
+
+def _load_tokenizer(spec: ModelSpec, folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(
+            folder,
+            use_fast=spec.use_fast_tokenizer,
+            trust_remote_code=spec.trust_remote_code,
+            local_files_only=True,
+        )
+    except (OSError, ValueError, ImportError, KeyError) as exc:
+        logger.warning("tokenizer could not be loaded: model=%s", spec.id, exc_info=exc)
+        raise ModelLoadError(
+            f"the tokenizer of {spec.name} could not be loaded: its files are missing, damaged or of an unknown kind"
+        ) from exc
+
+
+def _load_weights(spec: ModelSpec, folder: Path, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    auto_class = choose_auto_class(config, name=spec.name)
+    model, report = auto_class.from_pretrained(
+        folder,
+        config=config,
+        dtype=dtype,
+        use_safetensors=True,
+        trust_remote_code=spec.trust_remote_code,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    # transformers fills what it does not find with random numbers and goes on.
+    if absent := [*report["missing_keys"], *report["mismatched_keys"]]:
+        logger.warning("weights are incomplete: model=%s tensors=%s", spec.id, absent)
+        raise ModelLoadError(
+            f"the weights of {spec.name} are incomplete: {len(absent)} tensors are missing or misshapen"
+        )
+    return model
+
+
+def _choose_chat_format(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase) -> ChatFormat:
+    template: Any = getattr(tokenizer, "chat_template", None)
+    if template:
+        return ChatFormat.TEMPLATE
+    if spec.type is not ModelType.CONVERSATIONAL:
+        return ChatFormat.PLAIN
+    return ChatFormat.EOS_TURNS if "dialogpt" in spec.name.casefold() else ChatFormat.HUMAN_ASSISTANT
