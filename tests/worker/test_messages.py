@@ -36,7 +36,8 @@ REQUESTS: list[ToWorker] = [
 @given(cuts=st.lists(st.integers(1, 400), max_size=30))
 def test_messages_survive_however_the_bytes_are_cut(cuts: list[int]) -> None:
     stream = b"".join(encode(message) for message in REQUESTS)
-    decoder, received = decoder_of_worker(), []
+    decoder = decoder_of_worker()
+    received: list[ToWorker] = []
     for cut in [*cuts, len(stream)]:
         received += decoder.feed(stream[:cut])
         stream = stream[cut:]

@@ -129,6 +129,7 @@ async def test_a_killed_worker_fails_its_requests_with_a_clear_error(
 ) -> None:
     worker = await loaded(launcher, folders["gpt2"])
     generation = await worker.generate(TextPrompt(text="The"), SamplingParams(ignore_eos=True))
+
     async def read_and_kill() -> None:
         async for _ in generation:
             os.kill(worker.pid, signal.SIGKILL)

@@ -63,8 +63,9 @@ def _eos_token_ids(loaded: LoadedModel) -> frozenset[int]:
 
 def _cache_capacity_tokens(loaded: LoadedModel, spec: ModelSpec) -> int:
     """Never less than one sequence of full length, so that every admitted request can be finished alone."""
-    least = -(-loaded.facts.max_model_len // BLOCK_SIZE) * BLOCK_SIZE
-    affordable = int(_free_bytes(loaded.model.device) * CACHE_SHARE) // max(1, _cache_bytes_per_token(loaded))
+    max_model_len: int = loaded.facts.max_model_len
+    least = -(-max_model_len // BLOCK_SIZE) * BLOCK_SIZE
+    affordable: int = int(_free_bytes(loaded.model.device) * CACHE_SHARE) // max(1, _cache_bytes_per_token(loaded))
     return max(least, min(affordable, least * spec.max_num_seqs))
 
 

@@ -183,8 +183,11 @@ class WorkerClient:
             while data := await reader.read(1 << 16):
                 for message in decoder.feed(data):
                     self._dispatch(message)
-        except (ConnectionError, ServiceError):
-            logger.exception("worker_socket_failed model=%s pid=%d", self._spec.id, self.pid)
+        except ConnectionError:
+            # How a socket closes when its process dies with unread messages; the supervisor logs the death.
+            return
+        except ServiceError:
+            logger.exception("worker_out_of_step model=%s pid=%d", self._spec.id, self.pid)
 
     def _process_ended(self) -> None:
         asyncio.get_running_loop().remove_reader(self._process.sentinel)

@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import NoReturn
 
 import torch
+from tqdm import tqdm
 
 from hostler.engine.factory import Engine, build_engine
 from hostler.errors import EngineRequestError, HostlerError, ModelLoadError
@@ -54,6 +55,8 @@ def main(gateway: socket.socket) -> NoReturn:
     # ends: streams are allowed to finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Libraries draw their progress with tqdm, whose own lock is a system-wide semaphore: an abrupt end would leak it.
+    tqdm.set_lock(threading.RLock())
     Worker(gateway).run()
     _leave()
 
