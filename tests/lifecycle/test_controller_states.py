@@ -131,9 +131,14 @@ class World(RuleBasedStateMachine):
 
     # --- what requests do -------------------------------------------------------------------------------------------
 
-    @rule(model_id=model_ids)
-    def acquire(self, model_id: str) -> None:
-        self.send(Acquire(self.ask(model_id, "lease"), model_id))
+    @rule(model_id=model_ids, timer_is_late_s=st.sampled_from([0.0, 0.0, 1.0, 16.0]))
+    def acquire(self, model_id: str, timer_is_late_s: float) -> None:
+        entry = self.controller.entry(model_id)
+        is_ready = entry is not None and entry.is_granting
+        self.now += timer_is_late_s
+        waiter_id = self.ask(model_id, "lease")
+        self.send(Acquire(waiter_id, model_id))
+        assert not is_ready or waiter_id in self.leases, "a ready model answers at once"
 
     @rule(model_id=model_ids, force_reload=st.booleans())
     def load(self, model_id: str, force_reload: bool) -> None:
