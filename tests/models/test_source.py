@@ -4,6 +4,7 @@ import importlib
 import json
 import logging
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,7 +143,7 @@ def test_a_cache_without_a_listing_serves_when_weights_and_tokenizer_are_there(
     assert hub.requests == []
 
 
-@pytest.mark.parametrize("lost", ["model.safetensors", "tokenizer.json", "config.json"])
+@pytest.mark.parametrize("lost", ["model.safetensors", "tokenizer.json", "config.json", "merges.txt"])
 def test_a_snapshot_that_lacks_a_file_is_completed(hub: FakeHub, repository: Path, tmp_path: Path, lost: str) -> None:
     hub.add_repository(REPO, repository)
     first = fetch_quietly(spec_of(REPO), access(hub, tmp_path))
@@ -218,6 +219,12 @@ def test_a_gguf_file_of_the_hub_comes_alone(hub: FakeHub, repository: Path, tmp_
     hub.requests.clear()
     assert fetch_quietly(spec, access(hub, tmp_path)) == local
     assert hub.requests == []
+
+
+def test_a_gguf_file_that_the_repository_lacks_is_named(hub: FakeHub, repository: Path, tmp_path: Path) -> None:
+    hub.add_repository(REPO, repository)
+    with pytest.raises(ModelLoadError, match=r"has no file 'other\.gguf'"):
+        fetch_quietly(spec_of(HubSource(repo_id=REPO, file="other.gguf")), access(hub, tmp_path))
 
 
 def test_a_gated_repository_without_a_token_says_where_to_ask_and_what_to_set(
@@ -368,6 +375,12 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.syspath_prepend(str(folder.parent))
     importlib.invalidate_caches()
     return folder.name
+
+
+def test_finding_files_needs_no_torch() -> None:
+    program = "import sys, hostler.models.source; print({'torch', 'transformers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_a_package_is_located_without_being_imported(package: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,10 @@ def convert(local: LocalModel, cache: Path, on_progress: OnProgress, *, name: st
 
 
 def _key(local: LocalModel, name: str) -> str:
-    """Readable, and different whenever a file that the result depends on is."""
+    """Readable, and different whenever a file that the result depends on is.
+
+    A commit fixes the content of its files; other files are known by path, size and time of change.
+    """
     if local.gguf_file is not None:
         files = [local.folder / local.gguf_file]
     else:
@@ -96,9 +99,11 @@ def _publish(temporary: Path, target: Path) -> None:
 def _remove_abandoned(cache: Path) -> None:
     oldest = time.time() - _ABANDONED_AFTER_S
     for folder in cache.glob(f"{_TEMPORARY_PREFIX}*"):
-        if folder.stat().st_mtime < oldest:
-            shutil.rmtree(folder, ignore_errors=True)
-            logger.info("abandoned conversion removed: folder=%s", folder.name)
+        # A conversion that runs beside this one may rename its folder at any moment.
+        with suppress(FileNotFoundError):
+            if folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder, ignore_errors=True)
+                logger.info("abandoned conversion removed: folder=%s", folder.name)
 
 
 def _convert_gguf(folder: Path, file: str, into: Path, on_progress: OnProgress, name: str) -> None:

@@ -30,12 +30,7 @@ class LoadedModel:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    config: PreTrainedConfig
     facts: ModelFacts
-
-    @property
-    def is_encoder_decoder(self) -> bool:
-        return self.facts.is_encoder_decoder
 
 
 def load_model(spec: ModelSpec, local: LocalModel, on_progress: Callable[[LoadProgress], None]) -> LoadedModel:
@@ -80,7 +75,7 @@ def load_model(spec: ModelSpec, local: LocalModel, on_progress: Callable[[LoadPr
         facts.memory_bytes,
         facts.load_s,
     )
-    return LoadedModel(model, tokenizer, config, facts)
+    return LoadedModel(model, tokenizer, facts)
 
 
 def silence_transformers() -> None:
