@@ -58,7 +58,9 @@ class FakeModel:
     facts: ModelFacts = FACTS
     launch_error: HostlerError | None = None
     """No process can be started."""
-    load_error: HostlerError | None = None
+    launch_gate: asyncio.Event | None = None
+    """A process starts when it is set."""
+    load_error: Exception | None = None
     """Every load fails with it, once its gate and its seconds have passed."""
     load_gate: asyncio.Event | None = None
     """A load waits until it is set."""
@@ -66,6 +68,8 @@ class FakeModel:
     """A load takes so long, by the launcher's `sleep`."""
     progress: list[LoadProgress] = field(default_factory=list)
     """Reported at the start of a load."""
+    stop_error: Exception | None = None
+    """A process cannot be stopped, though it dies."""
     stop_gate: asyncio.Event | None = None
     """A process that is told to stop ends when it is set."""
     admission_gate: asyncio.Event | None = None
@@ -82,6 +86,8 @@ class FakeModel:
     cached_bytes: int = 0
     """What the first `free_cached_memory` frees."""
     devices: list[DeviceMemory] = field(default_factory=list)
+    devices_error: HostlerError | None = None
+    """Raised in place of them."""
 
 
 class FakeGeneration:
@@ -188,6 +194,8 @@ class FakeEngine:
         return freed
 
     async def device_memory(self) -> list[DeviceMemory]:
+        if self.model.devices_error is not None:
+            raise self.model.devices_error
         return list(self.model.devices)
 
 
@@ -240,6 +248,8 @@ class FakeWorker(FakeEngine):
         if self.model.stop_gate is not None:
             await _first(self.model.stop_gate.wait(), self.dead.wait())
         self.crash("exit status 0")
+        if self.model.stop_error is not None:
+            raise self.model.stop_error
 
 
 class FakeLauncher:
@@ -276,6 +286,8 @@ class FakeLauncher:
         model = self.model(spec.id)
         if model.launch_error is not None:
             raise model.launch_error
+        if model.launch_gate is not None:
+            await model.launch_gate.wait()
         worker = FakeWorker(spec, model, next(self._pids), self._sleep)
         self.workers.append(worker)
         return worker

@@ -247,6 +247,37 @@ async def test_a_process_that_dies_while_it_loads_is_a_failed_load(stable: Stabl
     assert await stable.state("a") is ModelState.FAILED
 
 
+async def test_an_error_that_nobody_foresaw_is_told_to_the_log_alone(
+    stable: Stable, caplog: pytest.LogCaptureFixture
+) -> None:
+    stable.launcher.model("a").load_error = KeyError("/secret/path")
+    with pytest.raises(ModelLoadError) as caught:
+        await stable.manager.acquire(A)
+    assert "secret" not in str(caught.value)
+    assert "secret" in caplog.text
+    assert await stable.state("a") is ModelState.FAILED
+
+
+async def test_a_launch_can_be_given_up(stable: Stable) -> None:
+    stable.launcher.model("a").launch_gate = asyncio.Event()
+    request = await waiting(stable, "a")
+    assert await stable.manager.unload("a") is True
+    with pytest.raises(ModelUnloadedError):
+        await request
+    assert stable.launcher.workers == []
+
+
+async def test_a_worker_whose_end_cannot_be_seen_gives_its_slot_back(
+    stable: Stable, caplog: pytest.LogCaptureFixture
+) -> None:
+    stable.launcher.model("a").stop_error = OSError("no such process")
+    await stable.manager.load(A)
+    assert await stable.manager.unload("a") is True
+    assert "worker_lost model=a" in caplog.text
+    stable.launcher.model("a").stop_error = None
+    (await stable.manager.acquire(A)).release()
+
+
 async def test_a_load_without_progress_is_stopped(stable: Stable) -> None:
     stable.hold_loads("a")
     request = await waiting(stable, "a")
@@ -395,6 +426,13 @@ async def test_close_refuses_who_waits_and_leaves_no_process(stable: Stable) -> 
         await stable.manager.acquire(A)
     assert stable.launcher.alive == []
     lease.release()
+
+
+async def test_a_worker_that_dies_when_asked_is_left_out(stable: Stable) -> None:
+    await stable.manager.load(A)
+    await stable.manager.load(B)
+    stable.launcher.model("a").devices_error = EngineDeadError("gone")
+    assert await stable.manager.device_memory() == {"b": []}
 
 
 async def test_device_memory_is_asked_of_every_loaded_model(stable: Stable) -> None:
