@@ -18,7 +18,7 @@ class Gate:
     """Lets a request in or says why not."""
 
     def __init__(self, settings: Settings) -> None:
-        self._key = None if settings.api_key is None else _digest(settings.api_key.get_secret_value())
+        self._key = None if settings.api_key is None else _digest(settings.api_key.get_secret_value().encode())
         self._is_open = settings.insecure_no_auth
 
     def refusal(self, request: Request) -> HostlerError | None:
@@ -34,7 +34,7 @@ class Gate:
     def _check_key(self, request: Request, expected: bytes) -> HostlerError | None:
         sent = _sent_keys(request)
         # The digests have one length and are compared in constant time, so timing tells nothing about the key.
-        if any(hmac.compare_digest(_digest(key), expected) for key in sent):
+        if any(hmac.compare_digest(_digest(key.encode("latin-1")), expected) for key in sent):
             return None
         problem = "the API key is not right" if sent else "an API key is needed"
         return AuthenticationError(f"{problem}; send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
@@ -56,6 +56,7 @@ async def require_access(request: Request) -> None:
 
 
 def _sent_keys(request: Request) -> list[str]:
+    """As the headers have them: bytes, read as Latin-1."""
     keys = request.headers.getlist("x-api-key")
     for value in request.headers.getlist("authorization"):
         scheme, _, key = value.partition(" ")
@@ -64,8 +65,8 @@ def _sent_keys(request: Request) -> list[str]:
     return [key for key in keys if key]
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8")).digest()
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
 
 
 def _is_local(request: Request) -> bool:

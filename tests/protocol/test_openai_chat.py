@@ -1,0 +1,177 @@
+from typing import Any, get_type_hints
+
+import pytest
+from openai.types.chat import completion_create_params
+from pydantic import ValidationError
+
+from hostler.errors import HostlerError, UnsupportedParameterError
+from hostler.protocol.openai_chat import ChatCompletionRequest
+from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, WITHOUT_EFFECT
+from hostler.types import ChatMessage, SamplingParams
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+
+
+def read(**fields: Any) -> ChatCompletionRequest:
+    return ChatCompletionRequest.model_validate({"model": "m", "messages": MESSAGES, **fields})
+
+
+def openai_fields() -> set[str]:
+    return set(get_type_hints(completion_create_params.CompletionCreateParamsStreaming))
+
+
+def test_every_field_of_openais_client_is_known_here() -> None:
+    known = set(ChatCompletionRequest.model_fields) | WITHOUT_EFFECT | set(CHAT_UNSUPPORTED)
+    assert openai_fields() - known == set()
+
+
+def test_null_is_the_default_of_every_optional_field() -> None:
+    nulls: dict[str, Any] = dict.fromkeys(openai_fields() - {"model", "messages"})
+    assert read(**nulls).sampling_params() == SamplingParams()
+
+
+def test_every_supported_field_reaches_the_engine() -> None:
+    params = read(
+        max_completion_tokens=5,
+        temperature=0,
+        top_p=0.5,
+        n=3,
+        stop="end",
+        seed=-7,
+        presence_penalty=-2,
+        frequency_penalty=2,
+        logit_bias={"17": -100, "3": 0.5},
+        top_k=4,
+        min_p=0.1,
+        repetition_penalty=1.1,
+        min_tokens=2,
+        stop_token_ids=[9],
+        ignore_eos=True,
+    ).sampling_params()
+    assert params == SamplingParams(
+        max_tokens=5,
+        temperature=0,
+        top_p=0.5,
+        n=3,
+        stop=["end"],
+        seed=-7,
+        presence_penalty=-2,
+        frequency_penalty=2,
+        logit_bias={17: -100, 3: 0.5},
+        top_k=4,
+        min_p=0.1,
+        repetition_penalty=1.1,
+        min_tokens=2,
+        stop_token_ids=[9],
+        ignore_eos=True,
+    )
+
+
+def test_a_developer_speaks_as_the_system_and_parts_of_text_are_joined() -> None:
+    request = read(
+        messages=[
+            {"role": "developer", "content": "be brief"},
+            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "name": "Ann"},
+            {
+                "role": "assistant",
+                "content": "c",
+                "refusal": None,
+                "tool_calls": None,
+                "annotations": [],
+                "audio": None,
+            },
+            {"role": "tool", "content": "d", "tool_call_id": "call_1"},
+        ]
+    )
+    assert request.prompt().messages == [
+        ChatMessage(role="system", content="be brief"),
+        ChatMessage(role="user", content="a\nb"),
+        ChatMessage(role="assistant", content="c"),
+        ChatMessage(role="tool", content="d"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("messages", []),
+        ("messages", [{"role": "robot", "content": "x"}]),
+        ("messages", [{"role": "user"}]),
+        ("messages", [{"role": "user", "content": "x", "mood": "good"}]),
+        ("temperature", 2.1),
+        ("temperature", float("inf")),
+        ("top_p", -0.1),
+        ("n", 0),
+        ("n", 129),
+        ("max_tokens", 0),
+        ("max_completion_tokens", -1),
+        ("seed", 2**63),
+        ("presence_penalty", 3),
+        ("logit_bias", {"x": 1}),
+        ("logit_bias", {"²": 1}),
+        ("logit_bias", {"1": 101}),
+        ("logit_bias", {str(i): 1 for i in range(1025)}),
+        ("stop", [str(i) for i in range(10_000)]),
+        ("stream", "yes"),
+        ("stream_options", {"include_usage": True}),
+        ("top_k", -2),
+        ("stop_token_ids", [-1]),
+        ("frobnicate", 1),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        read(**{"stream": False} | {field: value})
+    assert {error["loc"][0] for error in caught.value.errors()} == {field}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("logprobs", True),
+        ("top_logprobs", 0),
+        ("tools", [{"type": "function"}]),
+        ("tool_choice", "required"),
+        ("functions", [{}]),
+        ("function_call", {"name": "f"}),
+        ("response_format", {"type": "json_object"}),
+        ("modalities", ["text", "audio"]),
+        ("audio", {"voice": "x"}),
+        ("reasoning_effort", "high"),
+        ("web_search_options", {}),
+        ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]),
+        ("messages", [{"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}]),
+    ],
+)
+def test_what_would_change_the_answer_and_is_not_done_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(UnsupportedParameterError) as caught:
+        read(**{field: value})
+    assert caught.value.param == field
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"logprobs": False},
+        {"tools": [], "tool_choice": "auto", "parallel_tool_calls": False},
+        {"tool_choice": "none"},
+        {"response_format": {"type": "text"}},
+        {"modalities": ["text"]},
+        {"user": "u", "store": True, "metadata": {"a": "b"}, "service_tier": "auto", "safety_identifier": "s"},
+        {"stream": True, "stream_options": {"include_usage": False, "continuous_usage_stats": True}},
+    ],
+)
+def test_what_changes_nothing_is_accepted(fields: dict[str, Any]) -> None:
+    assert read(**fields).sampling_params() == SamplingParams()
+
+
+def test_two_different_limits_are_refused_and_equal_ones_are_not() -> None:
+    assert read(max_tokens=5, max_completion_tokens=5).limit() == 5
+    with pytest.raises(ValidationError, match="max_completion_tokens"):
+        read(max_tokens=5, max_completion_tokens=6)
+
+
+def test_more_tokens_at_least_than_at_most_are_refused() -> None:
+    with pytest.raises(HostlerError) as caught:
+        read(max_tokens=5, min_tokens=6).sampling_params()
+    assert caught.value.param == "min_tokens"

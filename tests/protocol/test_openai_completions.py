@@ -1,0 +1,73 @@
+from typing import Any, get_type_hints
+
+import pytest
+from openai.types import completion_create_params
+from pydantic import ValidationError
+
+from hostler.errors import UnsupportedParameterError
+from hostler.protocol.openai_completions import CompletionRequest
+from hostler.protocol.openai_fields import COMPLETIONS_UNSUPPORTED, WITHOUT_EFFECT
+from hostler.types import SamplingParams, TextPrompt, TokenPrompt
+
+
+def read(**fields: Any) -> CompletionRequest:
+    return CompletionRequest.model_validate({"model": "m", "prompt": "p", **fields})
+
+
+def openai_fields() -> set[str]:
+    return set(get_type_hints(completion_create_params.CompletionCreateParamsStreaming))
+
+
+def test_every_field_of_openais_client_is_known_here() -> None:
+    known = set(CompletionRequest.model_fields) | WITHOUT_EFFECT | set(COMPLETIONS_UNSUPPORTED)
+    assert openai_fields() - known == set()
+
+
+def test_null_is_the_default_of_every_optional_field() -> None:
+    nulls: dict[str, Any] = dict.fromkeys(openai_fields() - {"model", "prompt"})
+    assert read(**nulls).sampling_params() == SamplingParams(max_tokens=16)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("a", [TextPrompt(text="a")]),
+        ("", [TextPrompt(text="")]),
+        (["a", "b"], [TextPrompt(text="a"), TextPrompt(text="b")]),
+        ([1, 2], [TokenPrompt(token_ids=[1, 2])]),
+        ([[1], [2, 3]], [TokenPrompt(token_ids=[1]), TokenPrompt(token_ids=[2, 3])]),
+    ],
+)
+def test_a_prompt_has_four_forms(prompt: object, expected: list[object]) -> None:
+    assert read(prompt=prompt).prompt == expected
+
+
+@pytest.mark.parametrize(
+    "prompt", [None, [], [[]], 5, {}, [1, "a"], ["a", 1], [-1], [True], [1.5], [2**31], [[1], "a"], ["a"] * 1025]
+)
+def test_any_other_prompt_is_refused_by_name(prompt: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        read(prompt=prompt)
+    assert {error["loc"][0] for error in caught.value.errors()} == {"prompt"}
+    assert len(str(caught.value.errors()[0]["msg"])) < 300
+
+
+def test_prompts_times_n_are_bounded() -> None:
+    assert len(read(prompt=["a"] * 8, n=128).prompt) == 8
+    with pytest.raises(ValidationError, match="at most 1024"):
+        read(prompt=["a"] * 9, n=128)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("suffix", "x"), ("echo", True), ("logprobs", 0), ("logprobs", 5), ("best_of", 2), ("best_of", True)],
+)
+def test_what_would_change_the_answer_and_is_not_done_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(UnsupportedParameterError) as caught:
+        read(**{field: value})
+    assert caught.value.param == field
+
+
+@pytest.mark.parametrize("fields", [{"best_of": 1}, {"best_of": 3, "n": 3}, {"echo": False}, {"suffix": ""}])
+def test_what_asks_for_nothing_is_accepted(fields: dict[str, Any]) -> None:
+    assert read(**fields).sampling_params().max_tokens == 16

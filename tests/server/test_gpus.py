@@ -1,0 +1,30 @@
+import pytest
+
+from hostler.server.gpus import Gpu, Gpus, select_visible
+
+A, B, C = (Gpu(f"gpu {name}", f"GPU-{name}{name}", 2**30) for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        (None, [A, B, C]),
+        ("", []),
+        ("-1", []),
+        ("0", [A]),
+        ("2,0", [C, A]),
+        ("1, 9, 0", [B]),
+        ("GPU-cc,GPU-a", [C, A]),
+        ("GPU-", []),
+        ("all", []),
+    ],
+)
+def test_the_variable_selects_and_orders_as_cuda_does(variable: str | None, expected: list[Gpu]) -> None:
+    assert select_visible([A, B, C], variable) == expected
+
+
+async def test_a_probe_without_a_driver_or_with_all_hidden_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    gpus = Gpus()
+    await gpus.probe()
+    assert gpus.visible == []

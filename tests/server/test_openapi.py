@@ -1,0 +1,68 @@
+from typing import Any
+
+from pydantic import BaseModel
+
+from hostler.protocol.native import ChatRequest, GenerateRequest
+from hostler.protocol.openai_chat import ChatCompletionRequest
+from tests.server.conftest import Served
+
+CONTRACT = {
+    ("/", "get"),
+    ("/health", "get"),
+    ("/system", "get"),
+    ("/models", "get"),
+    ("/models/loaded", "get"),
+    ("/models/types/{model_type}", "get"),
+    ("/models/gated", "get"),
+    ("/models/{model_id}/info", "get"),
+    ("/models/{model_id}/load", "post"),
+    ("/models/{model_id}/unload", "post"),
+    ("/models/{model_id}/generate", "post"),
+    ("/models/{model_id}/chat", "post"),
+    ("/generate", "post"),
+    ("/chat", "post"),
+    ("/auth/status", "get"),
+    ("/admin/reload-config", "post"),
+    ("/admin/clear-gpu-memory", "post"),
+    ("/admin/unload-all", "post"),
+    ("/v1/models", "get"),
+    ("/v1/models/{model_id}", "get"),
+    ("/v1/chat/completions", "post"),
+    ("/v1/completions", "post"),
+}
+
+
+def references(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+        return own.union(*map(references, node.values()))
+    return set().union(*map(references, node)) if isinstance(node, list) else set()
+
+
+async def test_the_document_has_every_path_of_the_contract(served: Served) -> None:
+    document = (await served.client.get("/openapi.json")).json()
+    documented = {(path, method) for path, operations in document["paths"].items() for method in operations}
+    assert documented >= CONTRACT
+
+
+async def test_every_reference_leads_somewhere(served: Served) -> None:
+    document = (await served.client.get("/openapi.json")).json()
+    schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references(document) <= schemas
+
+
+async def test_bodies_are_documented_field_by_field(served: Served) -> None:
+    document = (await served.client.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    models: list[type[BaseModel]] = [GenerateRequest, ChatRequest, ChatCompletionRequest]
+    for model in models:
+        assert set(schemas[model.__name__]["properties"]) == set(model.model_fields)
+
+
+async def test_errors_are_documented_with_the_body_of_their_interface(served: Served) -> None:
+    paths = (await served.client.get("/openapi.json")).json()["paths"]
+    native = paths["/generate"]["post"]["responses"]
+    openai = paths["/v1/completions"]["post"]["responses"]
+    assert set(native) - set(openai) == {"422"}
+    assert references(native["400"]) == {"#/components/schemas/NativeErrorBody"}
+    assert references(openai["400"]) == {"#/components/schemas/ErrorBody"}

@@ -1,0 +1,31 @@
+import logging
+
+import pytest
+
+from tests.server.conftest import Served
+
+
+@pytest.mark.parametrize("path", ["/health", "/nowhere", "/v1/models"])
+async def test_every_answer_has_its_request_id_and_its_time(served: Served, path: str) -> None:
+    response = await served.client.get(path, headers={"x-request-id": "my-id.1"})
+    assert response.headers["x-request-id"] == "my-id.1"
+    assert response.headers["openai-processing-ms"].isdigit()
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("request_id", ["", "a b", "x" * 129, "ä".encode(), "a\tb"])
+async def test_a_malformed_id_is_replaced(served: Served, request_id: str | bytes) -> None:
+    response = await served.client.get("/", headers={"x-request-id": request_id})
+    assert len(response.headers["x-request-id"]) == 32
+
+
+async def test_each_request_is_one_line_without_its_prompt(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "hostler.server.access"):
+        await served.client.post("/models/tiny/generate", json={"text": "the prompt"}, headers={"x-request-id": "r1"})
+        await served.client.get("/models/nobody/info")
+    first, second = [record.getMessage() for record in caplog.records if record.name == "hostler.server.access"]
+    assert first.startswith("request_id=r1 method=POST route=/models/{model_id:model}/generate status=200 seconds=")
+    assert first.endswith("model=tiny-text error=-")
+    assert "status=404" in second
+    assert second.endswith("error=model_not_found")
+    assert "the prompt" not in caplog.text
