@@ -73,13 +73,13 @@ def test_an_unknown_model_is_openais_own_error(client: openai.OpenAI) -> None:
 
 def test_the_native_client_chats_in_turns_and_streams(server: ServerProcess) -> None:
     with Hostler(server.url) as client:
-        first = client.chat("My name is Ada. Say hello.", temperature=0, max_length=20)
-        second = client.chat("What is my name?", context=first["context"], temperature=0, max_length=20)
+        first = client.chat("The secret word is banana.", temperature=0, max_length=20)
+        second = client.chat("What is the secret word?", context=first["context"], temperature=0, max_length=20)
         stream = client.stream("The hostler", model=TINY, max_new_tokens=5, temperature=0)
         pieces = [piece["text"] for piece in stream]
 
     assert first["model_id"] == EMBEDDED
-    assert "Ada" in second["response"]
+    assert "banana" in second["response"]
     assert stream.answer["generated_text"][0].endswith("".join(pieces))
 
 
