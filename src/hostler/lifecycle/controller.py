@@ -192,7 +192,6 @@ class Controller:
                 self._stop(entry, LeaveReason.LOAD_FAILED)
 
     def _on_loaded(self, entry: ModelEntry) -> None:
-        self._expire_waiters()
         entry.state = ModelState.READY
         entry.load_s = self._now - entry.load_started
         entry.ready_since = entry.idle_since = entry.last_used = self._now
