@@ -107,7 +107,8 @@ def test_a_model_whose_process_was_killed_is_loaded_again(client: openai.OpenAI,
     _, alive = psutil.wait_procs(killed, END_TIMEOUT_S)
     assert alive == []
 
-    assert "Paris" in ask(client)
+    # A request may come before the gateway has noticed; the client's own retry is what its users have then.
+    assert "Paris" in ask(client.with_options(max_retries=2))
     assert httpx2.get(f"{server.url}/health").json()["status"] == "healthy"
 
 
