@@ -59,7 +59,8 @@ async def test_a_form_is_told_which_header_to_send(served: Served) -> None:
 
 
 async def test_a_body_that_is_no_object_is_refused(served: Served) -> None:
-    assert (await served.client.post("/v1/completions", json=[1])).status_code == 400
+    openai = await served.client.post("/v1/completions", json=[1])
+    assert (openai.status_code, openai.json()["error"]["message"]) == (400, "Input should be a JSON object")
     assert (await served.client.post("/generate", json=[1])).status_code == 422
 
 

@@ -190,6 +190,14 @@ async def test_a_mistake_is_a_400_that_names_the_field(served: Served, body: dic
     assert param in response.json()["error"]["message"] or "tokens" in response.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("content", [None, 5, {}, []])
+async def test_a_mistake_in_a_message_is_located(served: Served, content: object) -> None:
+    messages = [*CHAT["messages"], {"role": "user", "content": content}]
+    response = await served.client.post("/v1/chat/completions", json=CHAT | {"messages": messages})
+    assert response.status_code == 400
+    assert response.json()["error"]["message"].startswith("messages[1].content: ")
+
+
 async def test_an_unknown_field_is_refused_with_the_nearest_known_one(served: Served) -> None:
     response = await served.client.post("/v1/chat/completions", json=CHAT | {"max_token": 1})
     assert "did you mean 'max_tokens'" in response.json()["error"]["message"]

@@ -13,9 +13,9 @@ async def test_every_answer_has_its_request_id_and_its_time(served: Served, path
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("request_id", ["", "a b", "x" * 129, "ä".encode(), "a\tb"])
-async def test_a_malformed_id_is_replaced(served: Served, request_id: str | bytes) -> None:
-    response = await served.client.get("/", headers={"x-request-id": request_id})
+@pytest.mark.parametrize("request_id", [b"", b"a b", b"x" * 129, "ä".encode(), b"a\tb"])
+async def test_a_malformed_id_is_replaced(served: Served, request_id: bytes) -> None:
+    response = await served.client.get("/", headers=[(b"x-request-id", request_id)])
     assert len(response.headers["x-request-id"]) == 32
 
 

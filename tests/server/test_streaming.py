@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -124,6 +125,16 @@ async def test_a_client_that_leaves_during_its_stream_ends_its_generations(promp
         assert launcher.worker("tiny-chat").num_aborted == (1 if prompts == "a" else 2)
 
 
+async def test_a_client_that_left_before_its_answer_is_a_499_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "hostler.server.access")
+    async with listening() as (port, launcher, manager):
+        launcher.model("tiny-chat").load_gate = asyncio.Event()
+        _, writer = await post(port, CHAT_PATH, CHAT)
+        await until(lambda: manager.status("tiny-chat").num_waiting == 1)
+        writer.close()
+        await until(lambda: "status=499" in caplog.text)
+
+
 async def test_health_answers_while_a_model_loads() -> None:
     async with listening() as (port, launcher, _):
         gate = launcher.model("tiny-chat").load_gate = asyncio.Event()
@@ -216,6 +227,16 @@ async def test_a_crash_is_an_error_of_the_requests_in_flight_and_of_no_later_one
         assert (response.status_code, response.json()["error"]["code"]) == (503, "engine_dead")
         gate.set()
         assert (await served.client.post(CHAT_PATH, json=CHAT)).status_code == 200
+
+
+async def test_a_generation_that_is_stopped_by_the_engine_is_an_error_and_not_an_answer() -> None:
+    async with serving() as served:
+        served.launcher.model("tiny-chat").token_gate = asyncio.Event()
+        answer = asyncio.create_task(served.client.post(CHAT_PATH, json=CHAT))
+        await until(lambda: bool(served.launcher.workers) and len(served.launcher.worker("tiny-chat").running) == 1)
+        next(iter(served.launcher.worker("tiny-chat").running)).abort()
+        response = await answer
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "model_unloaded")
 
 
 async def test_one_failing_prompt_of_several_ends_the_others_and_the_lease() -> None:

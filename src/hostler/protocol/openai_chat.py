@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from hostler.errors import UnsupportedParameterError
@@ -22,11 +22,24 @@ class TextPart(RequestBody):
     text: str
 
 
+def _as_parts(value: Any) -> Any:
+    if isinstance(value, str):
+        return [{"type": "text", "text": value}]
+    if not isinstance(value, list):
+        raise ValueError("Input should be a string or a list of text parts")
+    return value
+
+
+Content = Annotated[
+    list[TextPart], Field(min_length=1), BeforeValidator(_as_parts, json_schema_input_type=str | list[TextPart])
+]
+
+
 class Message(RequestBody):
     """One turn of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart]
+    content: Content
     name: str | None = None
     """Accepted; templates do not know it."""
     tool_call_id: str | None = None
@@ -53,7 +66,7 @@ class Message(RequestBody):
         return {key: value for key, value in data.items() if key not in _DROPPED_FROM_HISTORY}
 
     def as_chat_message(self) -> ChatMessage:
-        text = self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
+        text = "\n".join(part.text for part in self.content)
         return ChatMessage(role="system" if self.role == "developer" else self.role, content=text)
 
 

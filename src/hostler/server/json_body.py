@@ -102,8 +102,8 @@ def _problems(exc: ValidationError, model: type[BaseModel]) -> list[ValidationPr
         if error["type"] == "extra_forbidden":
             known = did_you_mean(str(loc[-1]), model.model_fields) if len(loc) == 1 else ""
             msg = f"Unknown field, which would be without effect; leave it out{known}"
-        elif error["type"] == "missing":
-            msg = "Field required"
+        elif error["type"] == "model_type":
+            msg = "Input should be a JSON object"
         elif error["type"] != "value_error" and isinstance(error["input"], str | int | float):
             msg = f"{msg}, not {_shorten(error['input'])!r}"
         problem = ValidationProblem(type=error["type"], loc=["body", *loc], msg=msg[: 3 * MAX_ECHO_CHARS])
