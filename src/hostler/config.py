@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     """Seconds that a request may wait for its model, a download included."""
     load_stall_timeout_s: Annotated[float, Field(gt=0)] = 300.0
     """Seconds without progress after which a load is given up."""
-    max_waiting_per_model: Annotated[int, Field(ge=0)] = 256
+    max_waiting_per_model: Annotated[int, Field(ge=1)] = 256
     """Requests that may wait for one model to be loaded."""
 
     default_device: str = "auto"

@@ -150,6 +150,25 @@ async def test_a_worker_killed_while_it_loads_is_noticed(
     assert await worker.wait_exited() == "signal SIGKILL"
 
 
+async def test_a_launch_that_is_given_up_leaves_no_process(
+    launcher: ForkserverLauncher, folders: dict[str, Path]
+) -> None:
+    launching = asyncio.create_task(launcher.launch(spec_of(folders["gpt2"])))
+    await asyncio.sleep(0)
+    launching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await launching
+    # Starts happen one after the other, so this worker comes after the one that nobody wants.
+    follower = await launcher.launch(spec_of(folders["gpt2"]))
+    # Workers are children of the forkserver, which is a child of this process.
+    grandchildren = [worker for child in psutil.Process().children() for worker in child.children()]
+    unwanted = [worker for worker in grandchildren if worker.pid != follower.pid]
+    _, alive = psutil.wait_procs(unwanted, timeout=10)
+    assert not alive
+    assert psutil.pid_exists(follower.pid)
+    await follower.stop()
+
+
 async def test_a_failed_load_says_why_and_leaves_no_process(launcher: ForkserverLauncher, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

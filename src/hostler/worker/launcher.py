@@ -60,21 +60,35 @@ class ForkserverLauncher:
             self._executor.submit(_warm_up)
 
     async def launch(self, spec: ModelSpec) -> WorkerClient:
-        loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        process = self._context.Process(target=run_worker, args=(theirs,), name=f"hostler-{spec.id}")
+        starting = asyncio.get_running_loop().run_in_executor(self._executor, self._start, spec)
         try:
-            await loop.run_in_executor(self._executor, process.start)
-        except (OSError, EOFError) as exc:
-            ours.close()
-            raise ModelLoadError(f"no process could be started for {spec.id}: {exc}") from exc
-        finally:
-            theirs.close()
+            gateway_end, process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The start itself cannot be called back, only what came of it.
+            starting.add_done_callback(_discard)
+            raise
         self._processes.add(process)
-        logger.info("worker_started model=%s pid=%s", spec.id, process.pid)
-        client = await WorkerClient.connect(ours, process, spec, self._config)
+        try:
+            client = await WorkerClient.connect(gateway_end, process, spec, self._config)
+        except BaseException:
+            process.kill()
+            gateway_end.close()
+            raise
         client.on_exit(lambda: self._processes.discard(process))
+        logger.info("worker_started model=%s pid=%d", spec.id, client.pid)
         return client
+
+    def _start(self, spec: ModelSpec) -> tuple[socket.socket, BaseProcess]:
+        """Runs in the executor: the gateway's end of a new socket pair, and the process that has the other."""
+        gateway_end, worker_end = socket.socketpair()
+        with worker_end:
+            process = self._context.Process(target=run_worker, args=(worker_end,), name=f"hostler-{spec.id}")
+            try:
+                process.start()
+            except (OSError, EOFError) as exc:
+                gateway_end.close()
+                raise ModelLoadError(f"no process could be started for {spec.id}: {exc}") from exc
+        return gateway_end, process
 
     async def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -84,6 +98,13 @@ class ForkserverLauncher:
     def _kill_all(self) -> None:
         for process in list(self._processes):
             process.kill()
+
+
+def _discard(started: "asyncio.Future[tuple[socket.socket, BaseProcess]]") -> None:
+    if not started.cancelled() and started.exception() is None:
+        gateway_end, process = started.result()
+        process.kill()
+        gateway_end.close()
 
 
 def run_worker(gateway: socket.socket) -> None:

@@ -74,8 +74,10 @@ class Worker:
         """Set by the main thread before it sends `Loaded`, so before the first request comes."""
 
     def run(self) -> None:
-        """Load, then serve until the process ends; returns only when the load failed."""
-        first = next(self._messages)
+        """Load, then serve until the process ends; returns when the load failed, or was never asked for."""
+        first = next(self._messages, None)
+        if first is None:
+            return
         if not isinstance(first, Load):
             raise TypeError(f"the first message to a worker must be Load, not {type(first).__name__}")
         logging.getLogger().setLevel(first.config.log_level)
