@@ -19,7 +19,7 @@ help:
 	@echo "make serve      install what is needed into .venv and serve on http://127.0.0.1:8000"
 	@echo "make test       install what is needed and run all checks and tests"
 	@echo "make test-long  the tests that take minutes"
-	@echo "make check      lint, format, types, import rules, tests with coverage (needs make test once)"
+	@echo "make check      lint, format, types, import rules, tests with coverage: what make test runs"
 	@echo "make format     let ruff mend what it can"
 	@echo "make clean      remove .venv and everything that was built"
 	@echo ""

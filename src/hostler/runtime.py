@@ -80,7 +80,7 @@ async def _run(
     manager = ModelManager(registry, settings, ForkserverLauncher(settings))
     app = create_app(manager, settings, reload_registry=reload_registry)
     server = GatewayServer(
-        _uvicorn_config(app, settings), on_started=lambda: announce(_summary(settings, registry, listener))
+        uvicorn_config(app, settings), on_started=lambda: announce(summary(settings, registry, listener))
     )
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
@@ -115,7 +115,8 @@ class GatewayServer(uvicorn.Server):
         self.should_exit = True
 
 
-def _uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
+def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
+    """uvicorn as this server wants it: what it says and trusts by itself is left to us."""
     return uvicorn.Config(
         app,
         http="httptools",
@@ -139,7 +140,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-def _summary(settings: Settings, registry: Registry, listener: socket.socket) -> str:
+def summary(settings: Settings, registry: Registry, listener: socket.socket) -> str:
+    """What is printed at start: where it serves what, and whether a key is needed."""
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     first_model = f"; {settings.default_model} is loaded now" if settings.default_model else ""

@@ -1,0 +1,72 @@
+"""How a server is put together: its address, its summary, its trust in proxies. How it ends is shown end to end."""
+
+import socket
+from typing import Any
+
+import pytest
+import uvicorn
+
+from hostler import runtime
+from hostler.config import Settings
+from hostler.errors import ServiceError
+from hostler.registry import Registry
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Never called."""
+
+
+def test_port_0_is_one_that_the_system_chose() -> None:
+    with runtime.listen("127.0.0.1", 0) as listener:
+        assert listener.getsockname()[1] > 0
+
+
+def test_localhost_is_listened_on_by_its_ipv4_address() -> None:
+    with runtime.listen("localhost", 0) as listener:
+        assert listener.family is socket.AF_INET
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.1"])
+def test_an_address_of_another_machine_is_refused_with_what_to_set(host: str) -> None:
+    with pytest.raises(ServiceError, match=f"cannot listen on {host} port 8000 .*HOST and PORT"):
+        runtime.listen(host, 8000)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ["0 registered, loaded on demand", "not needed (API_KEY is not set)"]),
+        ({"api_key": "s3cret", "default_model": "gpt2"}, ["loaded on demand; gpt2 is loaded now", "needed (API_KEY)"]),
+    ],
+)
+def test_the_summary_says_what_a_caller_has_to_know(settings: dict[str, Any], expected: list[str]) -> None:
+    with runtime.listen("127.0.0.1", 0) as listener:
+        summary = runtime.summary(Settings(**settings), Registry({}), listener)
+        port = listener.getsockname()[1]
+
+    assert f"http://127.0.0.1:{port}/docs" in summary
+    assert all(text in summary for text in expected)
+    assert "s3cret" not in summary
+
+
+@pytest.mark.parametrize(("proxies", "believes"), [([], False), (["10.0.0.1"], True)])
+def test_only_named_proxies_are_believed(monkeypatch: pytest.MonkeyPatch, proxies: list[str], believes: bool) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # which uvicorn would read by itself
+
+    config = runtime.uvicorn_config(application, Settings(forwarded_allow_ips=proxies))
+
+    assert config.proxy_headers is believes
+    assert config.forwarded_allow_ips == proxies
+
+
+@pytest.fixture
+def server() -> runtime.GatewayServer:
+    return runtime.GatewayServer(uvicorn.Config(application), on_started=lambda: None)
+
+
+def test_the_first_signal_asks_to_stop_and_the_second_cuts_off(server: runtime.GatewayServer) -> None:
+    server.stop()
+    assert (server.should_exit, server.force_exit) == (True, False)
+
+    server.stop()
+    assert (server.should_exit, server.force_exit) == (True, True)
