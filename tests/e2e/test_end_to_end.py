@@ -142,6 +142,18 @@ def test_sigterm_lets_a_stream_finish_and_leaves_no_process(
         assert psutil.wait_procs(family, END_TIMEOUT_S)[1] == []
 
 
+def test_a_stop_during_the_first_load_leaves_no_process(
+    registry_file: Path, hostler_cache_dir: Path, tmp_path: Path
+) -> None:
+    environment = {"DEFAULT_MODEL": EMBEDDED}
+    with ServerProcess(registry_file, hostler_cache_dir, tmp_path / "stderr.log", environment) as server:
+        family = server.family()
+        server.process.send_signal(signal.SIGINT)
+
+        assert server.process.wait(END_TIMEOUT_S) == 0
+        assert psutil.wait_procs(family, END_TIMEOUT_S)[1] == []
+
+
 def test_a_second_signal_does_not_wait_for_streams(
     registry_file: Path, hostler_cache_dir: Path, tmp_path: Path
 ) -> None:

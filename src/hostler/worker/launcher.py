@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -47,6 +48,9 @@ class ForkserverLauncher:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
         self._context = _context()
         self._processes: set[BaseProcess] = set()
+        self._is_closed = False
+        self._lock = threading.Lock()
+        """Guards the two above: a process may come up in the executor after `close`, when no loop is left to end it."""
 
     async def start(self) -> None:
         """Begin the imports in the background; nothing here waits for them."""
@@ -65,14 +69,12 @@ class ForkserverLauncher:
             gateway_end, process = await asyncio.shield(starting)
         except asyncio.CancelledError:
             # The start itself cannot be called back, only what came of it.
-            starting.add_done_callback(_discard)
+            starting.add_done_callback(self._discard)
             raise
-        self._processes.add(process)
         try:
             client = await WorkerClient.connect(gateway_end, process, spec, self._config)
         except BaseException:
-            process.kill()
-            gateway_end.close()
+            self._give_up(gateway_end, process)
             raise
         client.on_exit(lambda: self._processes.discard(process))
         logger.info("worker_started model=%s pid=%d", spec.id, client.pid)
@@ -88,7 +90,20 @@ class ForkserverLauncher:
             except (OSError, EOFError) as exc:
                 gateway_end.close()
                 raise ModelLoadError(f"no process could be started for {spec.id}: {exc}") from exc
+        with self._lock:
+            self._processes.add(process)
+            if self._is_closed:
+                process.kill()
         return gateway_end, process
+
+    def _discard(self, started: "asyncio.Future[tuple[socket.socket, BaseProcess]]") -> None:
+        if not started.cancelled() and started.exception() is None:
+            self._give_up(*started.result())
+
+    def _give_up(self, gateway_end: socket.socket, process: BaseProcess) -> None:
+        process.kill()
+        self._processes.discard(process)
+        gateway_end.close()
 
     async def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -96,15 +111,10 @@ class ForkserverLauncher:
         atexit.unregister(self._kill_all)
 
     def _kill_all(self) -> None:
-        for process in list(self._processes):
-            process.kill()
-
-
-def _discard(started: "asyncio.Future[tuple[socket.socket, BaseProcess]]") -> None:
-    if not started.cancelled() and started.exception() is None:
-        gateway_end, process = started.result()
-        process.kill()
-        gateway_end.close()
+        with self._lock:
+            self._is_closed = True
+            for process in self._processes:
+                process.kill()
 
 
 def run_worker(gateway: socket.socket) -> None:
