@@ -85,6 +85,15 @@ async def test_a_stream_without_include_usage_has_no_usage_at_all(served: Served
     assert all("usage" not in event for event in events(response.text))
 
 
+@pytest.mark.parametrize(("asked", "used"), [({}, 0.5), ({"temperature": None}, 0.5), ({"temperature": 0}, 0.0)])
+async def test_a_request_without_temperature_gets_the_models_own(
+    asked: dict[str, Any], used: float, served: Served
+) -> None:
+    await served.client.post("/v1/chat/completions", json=CHAT | asked)
+    _, params = served.launcher.worker("tiny-chat").requests[0]
+    assert params.temperature == used
+
+
 async def test_several_prompts_give_choices_prompt_by_prompt(served: Served) -> None:
     asked = COMPLETION | {"prompt": ["a", "b c"], "n": 2, "max_tokens": 1}
     response = await served.client.post("/v1/completions", json=asked)

@@ -38,7 +38,7 @@ class SamplingRequest(RequestBody):
     """The parameters that both OpenAI routes take. `null` is the default, everywhere."""
 
     temperature: Temperature | None = None
-    """0 is greedy. Default 1."""
+    """0 is greedy. Default: what the registry suggests for the model."""
     top_p: Probability | None = None
     """Default 1."""
     n: Annotated[Integer, Field(ge=1, le=MAX_CHOICES)] | None = None
@@ -88,8 +88,11 @@ class SamplingRequest(RequestBody):
         """Whether a stream is to end with a chunk that has the usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
-    def sampling_params(self) -> SamplingParams:
-        """The request in Hostler's vocabulary, whose defaults are OpenAI's."""
+    def sampling_params(self, suggested_temperature: float = 1.0) -> SamplingParams:
+        """The request in Hostler's vocabulary, whose defaults are OpenAI's, but for the temperature.
+
+        OpenAI's own models do well at 1; small ones ramble there, to the end of their context.
+        """
         max_tokens = self.limit()
         if self.min_tokens is not None and max_tokens is not None and self.min_tokens > max_tokens:
             raise InvalidRequestError(
@@ -101,7 +104,7 @@ class SamplingRequest(RequestBody):
                 n=self.n,
                 max_tokens=max_tokens,
                 min_tokens=self.min_tokens,
-                temperature=self.temperature,
+                temperature=suggested_temperature if self.temperature is None else self.temperature,
                 top_p=self.top_p,
                 top_k=None if self.top_k is None else max(self.top_k, 0),
                 min_p=self.min_p,
