@@ -76,13 +76,15 @@ async def completions_of(
 
 
 def _answer_chat(services: Services, spec: ModelSpec, body: ChatCompletionBody) -> Response:
-    run = GenerationRun(services.manager, spec, lambda _: [body.prompt()], body.sampling_params(spec.suggested_temperature))
+    params = body.sampling_params(spec.suggested_temperature)
+    run = GenerationRun(services.manager, spec, lambda _: [body.prompt()], params)
     answer_format = ChatCompletionFormat(includes_usage=body.includes_usage)
     return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
 
 
 def _complete(services: Services, spec: ModelSpec, body: CompletionBody) -> Response:
-    run = GenerationRun(services.manager, spec, lambda _: list(body.prompt), body.sampling_params(spec.suggested_temperature))
+    params = body.sampling_params(spec.suggested_temperature)
+    run = GenerationRun(services.manager, spec, lambda _: list(body.prompt), params)
     answer_format = CompletionFormat(includes_usage=body.includes_usage)
     return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
 
