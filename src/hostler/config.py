@@ -174,7 +174,7 @@ def load_settings(file: YamlFile | None, command_line: dict[str, Any] | None = N
     _refuse_open_door(settings)
     for key, remedy in _WITHOUT_EFFECT.items():
         if key in from_file:
-            logger.warning("setting %s has no effect any more: %s", key, remedy)
+            logger.warning("setting_without_effect key=%s remedy=%r", key, remedy)
     return settings
 
 

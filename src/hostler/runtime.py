@@ -16,9 +16,9 @@ from hostler import __version__
 from hostler.config import Settings, registry_path
 from hostler.errors import ServiceError
 from hostler.lifecycle.manager import ModelManager
+from hostler.logs import configure_logging
 from hostler.registry import Registry, read_configuration
 from hostler.server.app import create_app
-from hostler.telemetry import configure_logging
 from hostler.worker.launcher import ForkserverLauncher
 
 logger = logging.getLogger(__name__)

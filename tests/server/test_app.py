@@ -16,7 +16,7 @@ async def test_a_default_model_that_cannot_be_loaded_is_a_warning(name: str, cap
     app, _ = make_app(launcher, Settings(default_model=name))
     async with app.router.lifespan_context(app):
         await until(lambda: bool(app.state.services.is_ready))
-    assert f"the default model is not loaded model={name}" in caplog.text
+    assert f"default_model_not_loaded model={name}" in caplog.text
 
 
 async def test_the_application_starts_and_closes_its_manager() -> None:

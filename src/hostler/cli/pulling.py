@@ -12,8 +12,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from hostler.config import registry_path
 from hostler.errors import ServiceError
 from hostler.lifecycle.ports import Launcher
+from hostler.logs import configure_logging
 from hostler.registry import ModelSpec, read_configuration
-from hostler.telemetry import configure_logging
 from hostler.types import LoadProgress, ModelFacts
 from hostler.worker.launcher import ForkserverLauncher
 

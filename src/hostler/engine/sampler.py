@@ -10,7 +10,7 @@ import secrets
 
 import torch
 from transformers import (
-    LogitsProcessorList,
+    LogitsProcessor,
     MinPLogitsWarper,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
@@ -71,7 +71,10 @@ class SequenceSampler:
         """Draw from one row, `[1, vocab_size]` float32; the row is not changed."""
         logits = self._adjust(logits.clone())
         context = torch.tensor([self._context()], dtype=torch.long, device=self._device)
-        scores = self._processors(context, logits)
+        scores = logits
+        # Not LogitsProcessorList: it inspects the signature of each of its members at each call.
+        for processor in self._processors:
+            scores = processor(context, scores)
         if self._is_greedy:
             return int(torch.argmax(scores, dim=-1))
         probabilities = torch.softmax(scores, dim=-1)
@@ -108,9 +111,9 @@ class SequenceSampler:
         return logits
 
 
-def _processors(params: SamplingParams) -> LogitsProcessorList:
+def _processors(params: SamplingParams) -> list[LogitsProcessor]:
     """transformers' processors in the order in which `generate` applies them."""
-    processors = LogitsProcessorList()
+    processors: list[LogitsProcessor] = []
     if params.repetition_penalty != 1.0:
         processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
     if params.temperature == 0:

@@ -65,7 +65,9 @@ def convert(local: LocalModel, cache: Path, on_progress: OnProgress, *, name: st
             _publish(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    logger.info("converted: model=%s from=%s seconds=%.1f", name, local.weights_format, time.monotonic() - started)
+    logger.info(
+        "weights_converted model=%s from=%s seconds=%.1f", name, local.weights_format, time.monotonic() - started
+    )
     return converted
 
 
@@ -103,7 +105,7 @@ def _remove_abandoned(cache: Path) -> None:
         with suppress(FileNotFoundError):
             if folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder, ignore_errors=True)
-                logger.info("abandoned conversion removed: folder=%s", folder.name)
+                logger.info("abandoned_conversion_removed folder=%s", folder.name)
 
 
 def _convert_gguf(folder: Path, file: str, into: Path, on_progress: OnProgress, name: str) -> None:
@@ -186,7 +188,7 @@ def _read_pickle(file: Path, name: str) -> dict[str, torch.Tensor]:
         # Files from before torch 1.6 are no zip archives and cannot be mapped.
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except pickle.UnpicklingError as exc:
-        logger.warning("pickle refused: model=%s file=%s error=%s", name, file.name, exc)
+        logger.warning("pickle_refused model=%s file=%s error=%s", name, file.name, exc)
         raise ModelLoadError(f"{name} is refused: {file.name} holds more than weights, it may run code") from exc
     if not isinstance(content, dict):
         raise ModelLoadError(f"{name} is refused: {file.name} is no table of weights")

@@ -101,7 +101,7 @@ def download_snapshot(
         GatedModelError: the hub wants a token, or refuses the one it got.
         ModelLoadError: anything else that went wrong, in words for the caller.
     """
-    logger.info("download starts: repo=%s revision=%s", source.repo_id, source.revision or "main")
+    logger.info("download_started repo=%s revision=%s", source.repo_id, source.revision or "main")
     try:
         sizes = _list_files(source, hub)
         weights_format, names = _choose(source, sizes, allow_pickle=allow_pickle, with_code=with_code)
@@ -116,12 +116,12 @@ def download_snapshot(
             tqdm_class=_progress_class(total_bytes, on_progress),
         )
     except (OSError, httpx2.HTTPError, XetDownloadError, ValueError, RuntimeError) as exc:
-        logger.warning("download failed: repo=%s error=%s", source.repo_id, type(exc).__name__, exc_info=exc)
+        logger.warning("download_failed repo=%s error=%s", source.repo_id, type(exc).__name__, exc_info=exc)
         raise translate(exc, source, has_token=hub.token is not None) from exc
     # Files that an earlier try had finished were not counted on the way.
     on_progress(LoadProgress(stage="downloading", done_bytes=total_bytes, total_bytes=total_bytes))
     snapshot = Snapshot(Path(folder), Path(folder).name, weights_format)
-    logger.info("download done: repo=%s commit=%s", source.repo_id, snapshot.commit)
+    logger.info("download_done repo=%s commit=%s", source.repo_id, snapshot.commit)
     return snapshot
 
 

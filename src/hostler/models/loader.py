@@ -67,7 +67,7 @@ def load_model(spec: ModelSpec, local: LocalModel, on_progress: Callable[[LoadPr
         revision=local.revision,
     )
     logger.info(
-        "loaded: model=%s architecture=%s dtype=%s device=%s bytes=%d seconds=%.2f",
+        "weights_loaded model=%s architecture=%s dtype=%s device=%s bytes=%d seconds=%.2f",
         spec.id,
         facts.architecture,
         facts.dtype,
@@ -93,7 +93,7 @@ def foreign_errors_translated(name: str) -> Iterator[None]:
     except HostlerError:
         raise
     except Exception as exc:
-        logger.warning("model could not be loaded: model=%s", name, exc_info=exc)
+        logger.warning("model_not_loadable model=%s", name, exc_info=exc)
         raise ModelLoadError(f"{name} {_what_failed(exc)}") from exc
 
 
@@ -117,7 +117,7 @@ def _load_tokenizer(spec: ModelSpec, folder: Path) -> PreTrainedTokenizerBase:
             local_files_only=True,
         )
     except (OSError, ValueError, ImportError, KeyError) as exc:
-        logger.warning("tokenizer could not be loaded: model=%s", spec.id, exc_info=exc)
+        logger.warning("tokenizer_not_loadable model=%s", spec.id, exc_info=exc)
         raise ModelLoadError(
             f"the tokenizer of {spec.name} could not be loaded: its files are missing, damaged or of an unknown kind"
         ) from exc
@@ -136,7 +136,7 @@ def _load_weights(spec: ModelSpec, folder: Path, config: PreTrainedConfig, dtype
     )
     # transformers fills what it does not find with random numbers and goes on.
     if absent := [*report["missing_keys"], *report["mismatched_keys"]]:
-        logger.warning("weights are incomplete: model=%s tensors=%s", spec.id, absent)
+        logger.warning("weights_incomplete model=%s tensors=%s", spec.id, absent)
         raise ModelLoadError(
             f"the weights of {spec.name} are incomplete: {len(absent)} tensors are missing or misshapen"
         )

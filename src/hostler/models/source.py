@@ -57,7 +57,7 @@ def _find_package_file(source: PackageSource) -> Path | None:
         if (folder / source.file).is_file():
             return folder
     logger.info(
-        "package has no such file, using the hub: package=%s file=%s repo=%s installed=%s",
+        "package_file_missing package=%s file=%s repo=%s installed=%s",
         source.package,
         source.file,
         source.otherwise.repo_id,

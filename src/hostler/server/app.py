@@ -104,5 +104,5 @@ async def _finish_start(services: Services) -> None:
         try:
             await services.manager.load(services.manager.registry.resolve(name))
         except HostlerError as exc:
-            logger.warning("the default model is not loaded model=%s error=%s", name[:200], exc.message)
+            logger.warning("default_model_not_loaded model=%s error=%s", name[:200], exc.message)
     services.is_ready = True

@@ -81,7 +81,7 @@ def translate(exc: Exception, scope: Scope) -> HostlerError:
     if isinstance(exc, HTTPException) and exc.status_code == 405:
         return errors.MethodNotAllowedError(f"{scope['method'][:20]} is not possible at {scope['path'][:200]}")
     request_id = scope.get("state", {}).get("request_id", "-")
-    logger.error("unexpected error request_id=%s", request_id, exc_info=exc)
+    logger.error("unexpected_error request_id=%s", request_id, exc_info=exc)
     return HostlerError(f"an unexpected error; the server's log has it under request id {request_id}")
 
 

@@ -63,7 +63,7 @@ def _ask_nvml() -> list[Gpu]:
             for handle in handles
         ]
     except pynvml.NVMLError as exc:
-        logger.warning("nvml does not answer error=%s", exc)
+        logger.warning("nvml_silent error=%s", exc)
         return []
     finally:
         pynvml.nvmlShutdown()

@@ -63,6 +63,6 @@ def _ask_hub(token: str) -> bool | None:
     except Exception as exc:
         # Offline, no name service, a proxy that says no: what matters is that nobody could be asked. The text of the
         # exception stays out of the log, since it may quote the request.
-        logger.info("the hub cannot be asked about the token error=%s", type(exc).__name__)
+        logger.info("hub_account_unknown error=%s", type(exc).__name__)
         return None
     return True

@@ -65,7 +65,6 @@ class WorkerClient:
         self._on_progress: Callable[[LoadProgress], None] | None = None
         self._ended = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
-        self._is_stopping = False
 
     @classmethod
     async def connect(
@@ -121,7 +120,6 @@ class WorkerClient:
         return await asyncio.shield(self._exited)
 
     async def stop(self, grace_s: float = 5.0) -> None:
-        self._is_stopping = True
         self._send(Stop())
         try:
             await asyncio.wait_for(asyncio.shield(self._exited), grace_s)
@@ -171,10 +169,7 @@ class WorkerClient:
             dying.cancel()
         self._writer.close()
         self._process.join()
-        how = _describe_exit(self._process.exitcode)
-        if not self._is_stopping:
-            logger.error("worker_died model=%s pid=%d how=%r", self._spec.id, self.pid, how)
-        _resolve(self._exited, how)
+        _resolve(self._exited, _describe_exit(self._process.exitcode))
         self._fail_all()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -184,7 +179,7 @@ class WorkerClient:
                 for message in decoder.feed(data):
                     self._dispatch(message)
         except ConnectionError:
-            # How a socket closes when its process dies with unread messages; the supervisor logs the death.
+            # How a socket closes when its process dies with unread messages.
             return
         except ServiceError:
             logger.exception("worker_out_of_step model=%s pid=%d", self._spec.id, self.pid)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from hostler.engine.factory import Engine, build_engine
 from hostler.errors import EngineRequestError, HostlerError, ModelLoadError
+from hostler.logs import configure_logging
 from hostler.models.loader import load_model
 from hostler.models.prepare import prepare
 from hostler.types import DeviceMemory, LoadProgress
@@ -80,7 +81,7 @@ class Worker:
             return
         if not isinstance(first, Load):
             raise TypeError(f"the first message to a worker must be Load, not {type(first).__name__}")
-        logging.getLogger().setLevel(first.config.log_level)
+        configure_logging(first.config.log_level)
         torch.set_num_threads(first.config.num_threads)
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         try:

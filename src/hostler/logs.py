@@ -1,4 +1,4 @@
-"""What the server says about itself: its log."""
+"""The log: one line for each event, in the same form from the gateway and from its workers."""
 
 import logging
 import sys

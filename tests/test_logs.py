@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hostler.telemetry import LineFormatter, configure_logging
+from hostler.logs import LineFormatter, configure_logging
 
 
 @pytest.fixture
