@@ -61,7 +61,7 @@ def test_only_named_proxies_are_believed(monkeypatch: pytest.MonkeyPatch, proxie
 
 @pytest.fixture
 def server() -> runtime.GatewayServer:
-    return runtime.GatewayServer(uvicorn.Config(application), on_started=lambda: None)
+    return runtime.GatewayServer(uvicorn.Config(application, log_config=None), on_started=lambda: None)
 
 
 def test_the_first_signal_asks_to_stop_and_the_second_cuts_off(server: runtime.GatewayServer) -> None:
