@@ -229,6 +229,37 @@ async def test_a_crash_is_an_error_of_the_requests_in_flight_and_of_no_later_one
         assert (await served.client.post(CHAT_PATH, json=CHAT)).status_code == 200
 
 
+async def test_a_request_that_a_dying_worker_has_not_taken_in_goes_to_the_next_one() -> None:
+    async with serving() as served:
+        model = served.launcher.model("tiny-chat")
+        model.admission_gate = asyncio.Event()
+        answer = asyncio.create_task(served.client.post(CHAT_PATH, json=CHAT))
+        await until(lambda: bool(served.launcher.workers) and len(served.launcher.worker("tiny-chat").requests) == 1)
+        served.launcher.worker("tiny-chat").crash()
+        await until(lambda: len(served.launcher.workers) == 2)
+        model.admission_gate.set()
+        assert (await answer).status_code == 200
+        assert served.manager.status("tiny-chat").num_leases == 0
+
+
+def has_request(launcher: FakeLauncher, worker: int) -> bool:
+    """Whether the launcher's n-th worker has been asked for something."""
+    return len(launcher.workers) > worker and bool(launcher.workers[worker].requests)
+
+
+async def test_a_request_whose_second_worker_dies_too_is_refused() -> None:
+    async with serving() as served:
+        model = served.launcher.model("tiny-chat")
+        model.admission_gate = asyncio.Event()
+        answer = asyncio.create_task(served.client.post(CHAT_PATH, json=CHAT))
+        await until(lambda: has_request(served.launcher, 0))
+        served.launcher.workers[0].crash()
+        await until(lambda: has_request(served.launcher, 1))
+        served.launcher.workers[1].crash()
+        response = await answer
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "engine_dead")
+
+
 async def test_a_generation_that_is_stopped_by_the_engine_is_an_error_and_not_an_answer() -> None:
     async with serving() as served:
         served.launcher.model("tiny-chat").token_gate = asyncio.Event()

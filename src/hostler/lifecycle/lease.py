@@ -1,5 +1,6 @@
 """A request's hold on a loaded model."""
 
+import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
@@ -13,10 +14,14 @@ class ModelLease:
     Whoever acquires it hands it over or releases it, on every path; `with` does that.
     """
 
-    def __init__(self, spec: ModelSpec, engine: EngineClient, release: Callable[[], None]) -> None:
+    def __init__(
+        self, spec: ModelSpec, engine: EngineClient, release: Callable[[], None], worker_ended: asyncio.Event
+    ) -> None:
         self.spec = spec
         """As the model was loaded; the registry may have moved on."""
         self.engine = engine
+        self.worker_ended = worker_ended
+        """Set when its process is gone and the manager knows: the next `acquire` starts another."""
         self._release: Callable[[], None] | None = release
 
     def release(self) -> None:

@@ -259,7 +259,7 @@ class ModelManager:
         supervisor = self._supervisors[effect.model_id]
         assert supervisor.worker is not None, "granted before it was loaded"
         release = partial(self._dispatch, Release(effect.waiter_id, effect.model_id))
-        self._answer(effect.waiter_id, ModelLease(supervisor.spec, supervisor.worker, release))
+        self._answer(effect.waiter_id, ModelLease(supervisor.spec, supervisor.worker, release, supervisor.ended))
 
     def _answer(self, waiter_id: int, answer: object) -> None:
         if not (waiter := self._waiters[waiter_id]).done():

@@ -43,6 +43,8 @@ class Supervisor:
         self._launcher = launcher
         self._report = report
         self._log_progress = log_progress
+        self.ended = asyncio.Event()
+        """Set once its process has ended and that has been told."""
         self._stopping = asyncio.Event()
         self._stop_reason: LeaveReason | None = None
 
@@ -65,6 +67,7 @@ class Supervisor:
             exit_reason = "its end was not seen; the log has more"
         finally:
             self._report(WorkerExited(self.spec.id, self.generation, exit_reason))
+            self.ended.set()
 
     async def _bring_up(self) -> None:
         """Launch and load. Every failure becomes an event."""

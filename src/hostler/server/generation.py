@@ -5,13 +5,12 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from hostler.errors import ModelUnloadedError
+from hostler.errors import EngineDeadError, ModelUnloadedError
 from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelSpec
 from hostler.types import (
     Admission,
-    EngineClient,
     FinishReason,
     Generation,
     ModelFacts,
@@ -73,20 +72,18 @@ class GenerationRun:
     async def open(self) -> Answer:
         """Wait for the model and until the engine has accepted every prompt.
 
+        A worker that dies before it has done so has taken nothing of the request with it, so another gets it, once.
+
         Raises:
             HostlerError: the model cannot be had, or a prompt does not suit it.
         """
-        self._lease = await self._manager.acquire(self.spec)
-        engine = self._lease.engine
-        prompts = self._prompts_for(engine.facts)
-        await self._hand_over(engine, prompts)
-        return Answer(
-            spec=self._lease.spec,
-            facts=engine.facts,
-            params=self.params,
-            admissions=[self._generations[i].admission for i in range(len(prompts))],
-            sequences=[[Sequence() for _ in range(self.params.n)] for _ in prompts],
-        )
+        lease = await self._acquire()
+        try:
+            return await self._hand_over(lease)
+        except EngineDeadError:
+            await lease.worker_ended.wait()
+            self.close()
+            return await self._hand_over(await self._acquire())
 
     async def deltas(self, answer: Answer) -> AsyncGenerator[tuple[int, TokenDelta], None]:
         """What is new, with the prompt it belongs to, already added to `answer`."""
@@ -104,6 +101,7 @@ class GenerationRun:
         """Stop what still runs, and let go of the model. Harmless at any moment and more than once."""
         for generation in self._generations.values():
             generation.abort()
+        self._generations.clear()
         if self._lease is not None:
             self._lease.release()
 
@@ -117,16 +115,28 @@ class GenerationRun:
         amount += f" of {progress.total_bytes // 2**20} MiB" if progress.total_bytes else " MiB"
         return f"{self.spec.id}: {progress.stage}{amount if progress.done_bytes else ''}"
 
-    async def _hand_over(self, engine: EngineClient, prompts: list[Prompt]) -> None:
-        async def generate(i: int, prompt: Prompt) -> None:
-            self._generations[i] = await engine.generate(prompt, self.params)
+    async def _acquire(self) -> ModelLease:
+        self._lease = await self._manager.acquire(self.spec)
+        return self._lease
 
+    async def _hand_over(self, lease: ModelLease) -> Answer:
+        async def generate(i: int, prompt: Prompt) -> None:
+            self._generations[i] = await lease.engine.generate(prompt, self.params)
+
+        prompts = self._prompts_for(lease.engine.facts)
         try:
             async with asyncio.TaskGroup() as group:
                 for i, prompt in enumerate(prompts):
                     group.create_task(generate(i, prompt))
         except ExceptionGroup as exc:
             raise exc.exceptions[0] from exc
+        return Answer(
+            spec=lease.spec,
+            facts=lease.engine.facts,
+            params=self.params,
+            admissions=[self._generations[i].admission for i in range(len(prompts))],
+            sequences=[[Sequence() for _ in range(self.params.n)] for _ in prompts],
+        )
 
 
 async def _merge(generations: dict[int, Generation]) -> AsyncGenerator[tuple[int, TokenDelta], None]:

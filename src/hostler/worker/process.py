@@ -77,10 +77,8 @@ class Worker:
     def run(self) -> None:
         """Load, then serve until the process ends; returns when the load failed, or was never asked for."""
         first = next(self._messages, None)
-        if first is None:
-            return
         if not isinstance(first, Load):
-            raise TypeError(f"the first message to a worker must be Load, not {type(first).__name__}")
+            return
         configure_logging(first.config.log_level)
         torch.set_num_threads(first.config.num_threads)
         threading.Thread(target=self._read, name="reader", daemon=True).start()
