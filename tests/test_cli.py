@@ -15,6 +15,7 @@ from hostler.cli import pulling
 from hostler.cli.commands import app
 from hostler.errors import GatedModelError
 from hostler.types import LoadProgress
+from hostler.worker import launcher as worker_launcher
 from tests.fake_worker import FakeLauncher
 
 ENTRY = "name: org/tiny\n    type: text\n    size: 1M\n    description: Tiny\n    max_length: 64"
@@ -171,12 +172,13 @@ def test_pull_of_an_unknown_model_names_the_nearest(run: Run, registry_file: Pat
     assert "the nearest are tiny" in result.stderr
 
 
-def test_pull_without_the_engine_says_what_to_install(
-    run: Run, registry_file: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("command", [["pull", "tiny"], ["serve", "--port", "0"]])
+def test_without_the_engine_a_command_that_needs_it_says_what_to_install(
+    command: list[str], run: Run, registry_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulling, "find_spec", lambda _: None)
+    monkeypatch.setattr(worker_launcher, "find_spec", lambda _: None)
 
-    result = run("pull", "tiny", "--config", str(registry_file))
+    result = run(*command, "--config", str(registry_file))
 
     assert result.exit_code == 1
     assert result.stderr == "hostler: the engine is not installed: run pip install 'hostler[engine]'\n"

@@ -31,7 +31,7 @@ def serve(config: Path | None, command_line: dict[str, Any], announce: Callable[
 
     Raises:
         ConfigError: the registry file or a setting cannot be used.
-        ServiceError: the address cannot be listened on.
+        ServiceError: the address cannot be listened on, or the engine is not installed.
     """
     configure_logging("INFO")
     path = registry_path(config)

@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hostler.config import registry_path
-from hostler.errors import ServiceError
 from hostler.lifecycle.ports import Launcher
 from hostler.logs import configure_logging
 from hostler.registry import ModelSpec, read_configuration
@@ -30,8 +28,6 @@ def pull_model(model: str, config: Path | None) -> None:
     # Nothing listens here, so an address without a key is no danger.
     settings, registry = read_configuration(registry_path(config), {"insecure_no_auth": True})
     spec = registry.resolve(model)
-    if find_spec("torch") is None or find_spec("transformers") is None:
-        raise ServiceError("the engine is not installed: run pip install 'hostler[engine]'")
     configure_logging("WARNING")
     with _shown_progress(spec.id) as on_progress:
         facts = asyncio.run(load_once(spec, ForkserverLauncher(settings), on_progress))

@@ -90,7 +90,9 @@ class Supervisor:
 
     def _translate(self, exc: Exception) -> HostlerError:
         if isinstance(exc, EngineDeadError):
-            return ModelLoadError(f"the process that loaded model {self.spec.id!r} ended: {exc.message}")
+            return ModelLoadError(
+                f"the process that was loading model {self.spec.id!r} ended; the server's log may say why"
+            )
         if isinstance(exc, HostlerError):
             return exc
         logger.error("model_load_broken model=%s", self.spec.id, exc_info=exc)

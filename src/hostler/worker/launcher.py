@@ -9,11 +9,12 @@ import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 
 from hostler.config import Settings
-from hostler.errors import ModelLoadError
+from hostler.errors import ModelLoadError, ServiceError
 from hostler.registry import ModelSpec
 from hostler.worker.client import WorkerClient
 from hostler.worker.messages import WorkerConfig
@@ -37,6 +38,9 @@ class ForkserverLauncher:
     """Implements `hostler.lifecycle.ports.Launcher`."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises `ServiceError` where the engine is not installed: workers could be started, but none would load."""
+        if find_spec("torch") is None or find_spec("transformers") is None:
+            raise ServiceError("the engine is not installed: run pip install 'hostler[engine]'")
         self._config = WorkerConfig(
             cache_dir=str(settings.cache_dir) if settings.cache_dir else None,
             hostler_cache_dir=str(settings.hostler_cache_dir),
