@@ -237,6 +237,19 @@ def test_a_gated_repository_without_a_token_says_where_to_ask_and_what_to_set(
         fetch_quietly(spec_of(REPO), access(hub, tmp_path))
 
 
+def test_a_model_registered_as_gated_needs_no_hub_to_say_that_a_token_is_missing(
+    hub: FakeHub, repository: Path, tmp_path: Path
+) -> None:
+    hub.add_repository(REPO, repository, gated=True, token=TOKEN)
+    with pytest.raises(GatedModelError, match="then set HF_TOKEN"):
+        fetch_quietly(spec_of(REPO, gated=True), access(hub, tmp_path))
+    assert hub.requests == []
+    fetch_quietly(spec_of(REPO, gated=True), access(hub, tmp_path, TOKEN))
+    num_requests = len(hub.requests)
+    fetch_quietly(spec_of(REPO, gated=True), access(hub, tmp_path))
+    assert len(hub.requests) == num_requests, "what is in the cache needs no token"
+
+
 def test_a_token_without_access_is_told_apart_from_none(hub: FakeHub, repository: Path, tmp_path: Path) -> None:
     hub.add_repository(REPO, repository, gated=True, token=TOKEN)
     hub.tokens.add(OTHER_TOKEN)

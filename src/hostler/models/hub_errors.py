@@ -21,7 +21,7 @@ def translate(exc: BaseException, source: HubSource, *, has_token: bool) -> Host
     repo_id = source.repo_id
     chain = list(_with_causes(exc))
     if any(isinstance(error, GatedRepoError) for error in chain):
-        return _gated(repo_id, has_token=has_token)
+        return gated(repo_id, has_token=has_token)
     if any(isinstance(error, RevisionNotFoundError) for error in chain):
         return ModelLoadError(f"{repo_id} has no revision {source.revision!r} on the hub; correct 'revision'")
     if any(isinstance(error, RepositoryNotFoundError) for error in chain):
@@ -55,7 +55,8 @@ def _with_causes(exc: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _gated(repo_id: str, *, has_token: bool) -> GatedModelError:
+def gated(repo_id: str, *, has_token: bool) -> GatedModelError:
+    """Where to ask for access, and what to set."""
     page = f"https://huggingface.co/{repo_id}"
     if has_token:
         return GatedModelError(

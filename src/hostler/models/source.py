@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hostler.errors import ModelLoadError
 from hostler.models.hub import HubAccess, download_snapshot, find_cached_snapshot
+from hostler.models.hub_errors import gated
 from hostler.models.repository_files import WeightsFormat, check_format_allowed, choose_weights, missing_shards
 from hostler.registry import FolderSource, HubSource, ModelSpec, PackageSource
 from hostler.types import LoadProgress
@@ -97,6 +98,9 @@ def _fetch_from_hub(
 ) -> LocalModel:
     snapshot = find_cached_snapshot(source, hub, with_code=spec.trust_remote_code)
     if snapshot is None:
+        if spec.gated and hub.token is None:
+            # The registry knows what the hub would answer, also where the hub cannot be reached.
+            raise gated(source.repo_id, has_token=False)
         snapshot = download_snapshot(
             source,
             hub,

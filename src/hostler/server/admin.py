@@ -36,4 +36,6 @@ async def clear_gpu_memory(services: ServicesDep) -> FreedMemoryAnswer:
 async def unload_all(services: ServicesDep) -> UnloadAllAnswer:
     """Unload every model once its running requests are done."""
     unloaded = await services.manager.unload_all()
-    return UnloadAllAnswer(message=f"Unloaded {len(unloaded)} models", unloaded_models=unloaded)
+    return UnloadAllAnswer(
+        message=f"Unloaded {len(unloaded)} model{'' if len(unloaded) == 1 else 's'}", unloaded_models=unloaded
+    )
