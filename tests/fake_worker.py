@@ -313,7 +313,7 @@ def admit(prompt: Prompt, params: SamplingParams, facts: ModelFacts) -> Admissio
         )
     max_tokens = params.max_tokens if params.max_tokens is not None else min(NUM_WORDS, room)
     if params.max_length is not None:
-        used = 0 if facts.is_encoder_decoder else num_tokens
+        used = 1 if facts.is_encoder_decoder else num_tokens
         max_tokens = min(params.max_length - used, room)
         if max_tokens < 1:
             raise ContextLengthError(

@@ -35,6 +35,8 @@ class GenerateFormat(_StreamedTexts):
         is_continued = not answer.facts.is_encoder_decoder
         prompt = admission.prompt_text if is_continued else ""
         num_before = admission.num_prompt_tokens if is_continued else 0
+        # transformers counts the token with which a decoder starts.
+        num_before_answer = num_before if is_continued else 1
         return GenerateAnswer(
             generated_text=[prompt + sequence.text for sequence in answer.sequences[0]],
             model_id=answer.spec.id,
@@ -42,7 +44,7 @@ class GenerateFormat(_StreamedTexts):
             input_length=admission.num_prompt_tokens,
             output_length=[num_before + sequence.num_tokens for sequence in answer.sequences[0]],
             generation_params=GenerationParams(
-                max_length=num_before + admission.max_tokens,
+                max_length=num_before_answer + admission.max_tokens,
                 max_new_tokens=admission.max_tokens,
                 temperature=params.temperature,
                 top_p=params.top_p,
