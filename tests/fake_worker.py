@@ -207,6 +207,8 @@ class FakeWorker(FakeEngine):
         self.spec = spec
         self.exit_reason = ""
         self.stop_called = False
+        self.num_threads: int | None = None
+        """What it was told last."""
         self._pid = pid
         self._report: Callable[[LoadProgress], None] | None = None
 
@@ -238,6 +240,9 @@ class FakeWorker(FakeEngine):
         if not self.dead.is_set():
             self.exit_reason = exit_reason
             self.dead.set()
+
+    def set_num_threads(self, num_threads: int) -> None:
+        self.num_threads = num_threads
 
     async def wait_exited(self) -> str:
         await self.dead.wait()

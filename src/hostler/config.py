@@ -110,6 +110,10 @@ class Settings(BaseSettings):
     max_batch_size: int | None = None
     """Accepted from older files; `max_num_seqs` took its place."""
 
+    num_threads: Annotated[int, Field(ge=1)] | None = None
+    """Threads that all models compute with together, shared out among the busy ones; `None`: one for each core that
+    this process may use."""
+
     cache_dir: Annotated[UserPath | None, Field(validation_alias=AliasChoices("cache_dir", "transformers_cache"))] = (
         None
     )
@@ -130,6 +134,13 @@ class Settings(BaseSettings):
                 " load their own; run more servers behind a balancer instead"
             )
         return value
+
+    @property
+    def total_threads(self) -> int:
+        """`num_threads`, or what it stands for when it is `None`."""
+        if self.num_threads is not None:
+            return self.num_threads
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     @property
     def keep_alive_s(self) -> float | None:

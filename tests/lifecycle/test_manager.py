@@ -41,6 +41,7 @@ class Stable:
             acquire_timeout_s=60,
             load_stall_timeout_s=30,
             auto_unload_after_minutes=10,
+            num_threads=5,
         )
         self.manager = ModelManager(make_registry("a", "b", "c"), settings, self.launcher, self.clock)
 
@@ -460,3 +461,16 @@ async def test_each_step_of_a_models_life_is_one_line_in_the_log(
         "model_unloading",
         "model_unloaded",
     ]
+
+
+async def test_busy_models_share_the_threads_and_a_lone_one_has_them_all(stable: Stable) -> None:
+    first = await stable.manager.acquire(A)
+    assert stable.launcher.worker("a").num_threads == 5
+    second = await stable.manager.acquire(B)
+    assert [stable.launcher.worker(model_id).num_threads for model_id in ("a", "b")] == [2, 2]
+    again = await stable.manager.acquire(B)
+    second.release()
+    assert stable.launcher.worker("a").num_threads == 2
+    again.release()
+    assert stable.launcher.worker("a").num_threads == 5
+    first.release()

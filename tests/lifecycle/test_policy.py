@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostler.lifecycle.policy import Resident, victims_for, yielding_for
+from hostler.lifecycle.policy import Resident, threads_for, victims_for, yielding_for
 from hostler.types import ModelState
 
 NOW = 100.0
@@ -117,3 +117,13 @@ def test_nobody_makes_way_while_another_is_leaving() -> None:
     assert yielding_for([0.0], [busy, leaving], NOW, TURN_S) == ()
     assert yielding_for([0.0], [busy, unloading], NOW, TURN_S) == ()
     assert yielding_for([0.0, 0.0], [busy, unloading], NOW, TURN_S) == ("a",)
+
+
+@given(num_busy=st.integers(0, 64), total_threads=st.integers(1, 128))
+def test_busy_models_use_all_threads_but_no_more_unless_there_are_more_models(
+    num_busy: int, total_threads: int
+) -> None:
+    share = threads_for(num_busy, total_threads)
+    assert share >= 1
+    if num_busy <= total_threads:
+        assert share * num_busy <= total_threads < (share + 1) * max(1, num_busy)

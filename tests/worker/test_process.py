@@ -197,6 +197,20 @@ async def test_a_worker_lets_its_gateway_decide_on_signals(
     await worker.stop()
 
 
+async def test_the_number_of_threads_changes_between_steps_and_no_token_with_it(
+    launcher: ForkserverLauncher, folders: dict[str, Path]
+) -> None:
+    worker = await loaded(launcher, folders["gpt2"])
+    prompt = TokenPrompt(token_ids=[9, 30, 41])
+    generation = await worker.generate(prompt, SamplingParams(temperature=0, max_tokens=20))
+    token_ids: list[int] = []
+    async for delta in generation:
+        worker.set_num_threads(1 + len(token_ids) % 2)
+        token_ids += delta.token_ids
+    assert token_ids == TinyModel(folders["gpt2"]).reference([9, 30, 41], 20)
+    await worker.stop()
+
+
 async def test_memory_questions_are_answered_on_a_cpu_too(
     launcher: ForkserverLauncher, folders: dict[str, Path]
 ) -> None:

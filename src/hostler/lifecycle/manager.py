@@ -33,6 +33,7 @@ from hostler.lifecycle.events import (
     WorkerExited,
 )
 from hostler.lifecycle.lease import ModelLease
+from hostler.lifecycle.policy import threads_for
 from hostler.lifecycle.ports import Launcher, Worker
 from hostler.lifecycle.status import ModelStatus, RegistryChange
 from hostler.lifecycle.supervisor import Supervisor
@@ -56,6 +57,7 @@ class ModelManager:
         self._launcher = launcher
         self._clock = clock or SystemClock()
         self._log_progress = settings.log_model_loading
+        self._total_threads = settings.total_threads
         limits = Limits(
             max_concurrent_models=settings.max_concurrent_models,
             max_waiting_per_model=settings.max_waiting_per_model,
@@ -220,6 +222,7 @@ class ModelManager:
     def _dispatch(self, event: Event) -> None:
         for effect in self._controller.handle(event, self._clock.now()):
             self._carry_out(effect)
+        self._share_threads()
         self._set_timer()
 
     def _carry_out(self, effect: Effect) -> None:
@@ -270,6 +273,15 @@ class ModelManager:
             logger.info("model_evicted model=%s for=%s", effect.model_id, effect.for_model)
         else:
             logger.info("model_unloading model=%s reason=%s", effect.model_id, effect.reason)
+
+    def _share_threads(self) -> None:
+        """Before a new lease's holder can use it, since all this happens without an await."""
+        busy = [entry.model_id for entry in self._controller.entries() if entry.leases]
+        num_threads = threads_for(len(busy), self._total_threads)
+        for supervisor in (self._supervisors[model_id] for model_id in busy):
+            if supervisor.worker is not None and supervisor.num_threads != num_threads:
+                supervisor.num_threads = num_threads
+                supervisor.worker.set_num_threads(num_threads)
 
     def _set_timer(self) -> None:
         due = self._controller.next_deadline()

@@ -43,6 +43,15 @@ def victims_for(num_wanted: int, residents: Sequence[Resident], max_concurrent_m
     return tuple(resident.model_id for resident in idle[:num_needed])
 
 
+def threads_for(num_busy: int, total_threads: int) -> int:
+    """Threads for each of the models that have requests.
+
+    More threads than cores cost more than they give: every parallel piece of a step waits for its slowest thread, and
+    that is one which another model's thread has pushed aside. Idle models keep theirs, since they do not run.
+    """
+    return max(1, total_threads // max(1, num_busy))
+
+
 def yielding_for(
     waiting_since: Sequence[float], residents: Sequence[Resident], now: float, turn_s: float
 ) -> tuple[str, ...]:

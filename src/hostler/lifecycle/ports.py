@@ -23,6 +23,10 @@ class Worker(EngineClient, Protocol):
         """
         ...
 
+    def set_num_threads(self, num_threads: int) -> None:
+        """Compute with so many threads from the next step on. May be called once it is loaded; never blocks."""
+        ...
+
     async def wait_exited(self) -> str:
         """Wait until the process has ended, for whatever reason; says how (`exit status 0`, `signal SIGKILL`)."""
         ...

@@ -40,6 +40,8 @@ class Supervisor:
         """`None` until it is loaded."""
         self.progress: LoadProgress | None = None
         """`None` until it has reported any."""
+        self.num_threads: int | None = None
+        """What the worker was told last; `None`: nothing yet."""
         self._launcher = launcher
         self._report = report
         self._log_progress = log_progress

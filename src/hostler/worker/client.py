@@ -27,6 +27,7 @@ from hostler.worker.messages import (
     Progress,
     ReportDeviceMemory,
     RequestFailed,
+    SetNumThreads,
     Stop,
     ToWorker,
     WorkerConfig,
@@ -115,6 +116,9 @@ class WorkerClient:
         answer = await self._call(call_id, ReportDeviceMemory(call_id=call_id))
         assert isinstance(answer, DeviceMemoryReport)
         return answer.devices
+
+    def set_num_threads(self, num_threads: int) -> None:
+        self._send(SetNumThreads(num_threads=num_threads))
 
     async def wait_exited(self) -> str:
         return await asyncio.shield(self._exited)

@@ -46,7 +46,7 @@ class ForkserverLauncher:
             hostler_cache_dir=str(settings.hostler_cache_dir),
             hf_token=settings.hf_token.get_secret_value() if settings.hf_token else None,
             log_level=settings.log_level,
-            num_threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            num_threads=settings.total_threads,
         )
         # One thread: multiprocessing's start is not meant for several, and the first one waits for the imports.
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")

@@ -34,7 +34,7 @@ class WorkerConfig(Struct, frozen=True):
     hf_token: str | None
     log_level: str
     num_threads: int
-    """Threads that torch computes with."""
+    """Threads that torch computes with, until `SetNumThreads` says otherwise."""
 
 
 class Load(Struct, frozen=True, tag="load"):
@@ -70,11 +70,17 @@ class ReportDeviceMemory(Struct, frozen=True, tag="report_device_memory"):
     call_id: int
 
 
+class SetNumThreads(Struct, frozen=True, tag="set_num_threads"):
+    """From the next step on, compute with so many threads. Not answered."""
+
+    num_threads: int
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """End the process now; what still runs is dropped."""
 
 
-ToWorker = Load | Generate | Abort | FreeCachedMemory | ReportDeviceMemory | Stop
+ToWorker = Load | Generate | Abort | FreeCachedMemory | ReportDeviceMemory | SetNumThreads | Stop
 
 
 class ErrorReport(Struct, frozen=True):

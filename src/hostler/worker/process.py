@@ -42,6 +42,7 @@ from hostler.worker.messages import (
     Progress,
     ReportDeviceMemory,
     RequestFailed,
+    SetNumThreads,
     ToWorker,
     decoder_of_worker,
     encode,
@@ -148,6 +149,8 @@ class Worker:
                 self._inbox.put(lambda: self._send(CachedMemoryFreed(call_id=call_id, freed_bytes=_free_cached())))
             case ReportDeviceMemory(call_id=call_id):
                 self._inbox.put(lambda: self._send(DeviceMemoryReport(call_id=call_id, devices=_device_memory())))
+            case SetNumThreads(num_threads=num_threads):
+                self._inbox.put(lambda: torch.set_num_threads(num_threads))
             case _:
                 _leave()
 
