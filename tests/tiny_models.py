@@ -28,10 +28,14 @@ from transformers import (
     T5Config,
 )
 
+from tests.tiny_seq2seq import GENERATION, SEQ2SEQ_CONFIGS
+
 FAMILIES = ("gpt2", "codegen", "t5", "opt", "gpt_neox", "bloom", "llama", "gemma")
 """One for each architecture in the shipped registry."""
 VARIANTS = ("dialogpt", "llama_chat", "opt_350m")
 """Further names that `build_tiny_model` knows: the same architectures, put together differently."""
+SEQ2SEQ_FAMILIES = tuple(SEQ2SEQ_CONFIGS)
+"""Encoder–decoder models beyond the shipped registry's T5."""
 
 MAX_POSITIONS = 128
 """Of every family with a limit; T5 has none."""
@@ -292,12 +296,13 @@ _RECIPES = {
     "llama_chat": _Recipe(_llama, _byte_level_bpe, _CHATML, CHAT_TEMPLATE),
     "opt_350m": _Recipe(_opt_350m, _byte_level_bpe_with_bos, _OPT),
 }
+_RECIPES |= {family: _Recipe(config, _unigram, _T5) for family, config in SEQ2SEQ_CONFIGS.items()}
 
 
 def build_tiny_model(family: str, folder: Path, *, seed: int = 0) -> Path:
     """Write a complete model into `folder`, which is made if need be, and return it.
 
-    The same family and seed give the same files. `family` is one of `FAMILIES` or `VARIANTS`.
+    The same family and seed give the same files. `family` is one of `FAMILIES`, `VARIANTS` or `SEQ2SEQ_FAMILIES`.
     """
     recipe = _RECIPES[family]
     specials = recipe.specials
@@ -324,7 +329,9 @@ def build_tiny_model(family: str, folder: Path, *, seed: int = 0) -> Path:
     model = auto_class.from_config(config, dtype=torch.float32)
     _draw_weights(model, seed)
     decoder_start = getattr(config, "decoder_start_token_id", None)
-    model.generation_config = GenerationConfig(**ids, decoder_start_token_id=decoder_start)
+    model.generation_config = GenerationConfig(
+        **ids, decoder_start_token_id=decoder_start, **GENERATION.get(family, {})
+    )
     model.save_pretrained(folder)
     return folder
 

@@ -32,6 +32,12 @@ def finish_step(scheduler: Scheduler, output: SchedulerOutput, token: int = 5) -
     return [r for r, _, reason in scheduler.update_from_output(output, up_to_date) if reason is not None]
 
 
+def make_seq2seq_request(num_encoder_tokens: int) -> Request:
+    request = make_request(1)
+    request.encoder_token_ids = [1] * num_encoder_tokens
+    return request
+
+
 def test_a_long_prompt_is_cut_into_pieces_of_the_budget() -> None:
     scheduler = make_scheduler(max_num_batched_tokens=16)
     request = make_request(40)
@@ -136,3 +142,36 @@ def test_every_sequence_gets_all_its_tokens_within_the_limits(
         assert request.finish_reason is not None
         if request.finish_reason is FinishReason.LENGTH:
             assert len(request.output_token_ids) == request.max_tokens
+
+
+def test_a_step_takes_no_more_encoder_inputs_than_its_budget_holds() -> None:
+    scheduler = make_scheduler(max_num_batched_tokens=16)
+    requests = [make_seq2seq_request(length) for length in (7, 7, 5, 3)]
+    for request in requests:
+        scheduler.add_request(request)
+    first = scheduler.schedule()
+    assert first.num_scheduled_tokens == {requests[0]: 1, requests[1]: 1}
+    finish_step(scheduler, first)
+    assert scheduler.schedule().num_scheduled_tokens.keys() == set(requests)
+
+
+def test_an_encoder_input_longer_than_the_budget_is_taken_alone() -> None:
+    scheduler = make_scheduler(max_num_batched_tokens=16)
+    requests = [make_seq2seq_request(length) for length in (3, 40, 3)]
+    for request in requests:
+        scheduler.add_request(request)
+    started: list[list[Request]] = []
+    for _ in range(3):
+        output = scheduler.schedule()
+        started.append([request for request in output.num_scheduled_tokens if not request.num_computed_tokens])
+        finish_step(scheduler, output)
+    assert started == [requests[:1], requests[1:2], requests[2:]]
+
+
+def test_room_is_reserved_for_the_encoder_input_too() -> None:
+    scheduler = make_scheduler(capacity=6 * BLOCK_SIZE, max_num_batched_tokens=512)
+    requests = [make_seq2seq_request(2 * BLOCK_SIZE) for _ in range(4)]
+    for request in requests:
+        scheduler.add_request(request)
+    assert list(scheduler.schedule().num_scheduled_tokens) == requests[:3]
+    assert scheduler.kv_cache.num_used_tokens == 6 * BLOCK_SIZE

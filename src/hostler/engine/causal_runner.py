@@ -12,6 +12,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from hostler.engine.generation_rules import GenerationRules
 from hostler.engine.request import Request
 from hostler.engine.row_cache import RowCache
 from hostler.engine.runner import NumericalFailure
@@ -25,7 +26,7 @@ class CausalRunner:
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
         self._device: torch.device = model.device
-        self._sampler = Sampler(self._device)
+        self._sampler = Sampler(self._device, GenerationRules(model.generation_config, self._device))
         accepted = inspect.signature(model.forward).parameters
         # BLOOM derives positions from the mask and would swallow the argument unread.
         self._takes_position_ids = "position_ids" in accepted

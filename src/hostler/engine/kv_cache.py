@@ -1,7 +1,8 @@
 """How many tokens the key–value cache has room for: arithmetic alone, the tensors are the runner's.
 
 The generic runner keeps its sequences as rows of one padded tensor, as long as the longest of them. What a set of
-sequences costs is therefore rows times longest row, counted in whole blocks.
+sequences costs is therefore rows times longest row, counted in whole blocks. A decoder's row has a second part,
+the keys and values of its encoder's output; a token's size is measured with both parts, so the longer one is counted.
 """
 
 from hostler.engine.request import Request
@@ -24,7 +25,7 @@ class KVCacheManager:
 
     def allocate_slots(self, request: Request, num_tokens: int) -> bool:
         """Make room for a sequence to be `num_tokens` long; `False`, and nothing changed, where there is none."""
-        num_blocks = -(-num_tokens // BLOCK_SIZE)
+        num_blocks = -(-max(num_tokens, request.num_encoder_tokens) // BLOCK_SIZE)
         others = [blocks for other, blocks in self._num_blocks.items() if other is not request]
         if (len(others) + 1) * max([num_blocks, *others]) * BLOCK_SIZE > self.capacity_tokens:
             return False

@@ -43,6 +43,11 @@ class Request:
         return len(self.prompt_token_ids) + len(self.output_token_ids)
 
     @property
+    def num_encoder_tokens(self) -> int:
+        """Tokens of the encoder's input, computed with the first decoder token; 0 for causal models."""
+        return len(self.encoder_token_ids or ())
+
+    @property
     def num_new_tokens(self) -> int:
         """Tokens that still have to be computed before the next one can be sampled."""
         return self.num_tokens - self.num_computed_tokens

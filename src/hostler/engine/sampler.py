@@ -18,6 +18,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from hostler.engine.generation_rules import GenerationRules
 from hostler.engine.request import Request
 from hostler.engine.runner import NumericalFailure
 from hostler.types import SamplingParams
@@ -26,8 +27,10 @@ from hostler.types import SamplingParams
 class Sampler:
     """Draws one token for each row of logits. Keeps the state of each sequence until it is freed."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, rules: GenerationRules | None = None) -> None:
+        """`rules`: the model's own, for every sequence; `None` where it has none."""
         self._device = device
+        self._rules = rules
         self._states: dict[Request, SequenceSampler] = {}
 
     def sample(self, logits: torch.Tensor, requests: list[Request]) -> dict[Request, int | NumericalFailure]:
@@ -43,7 +46,7 @@ class Sampler:
                 continue
             state = self._states.get(request)
             if state is None:
-                state = self._states[request] = SequenceSampler(request, self._device)
+                state = self._states[request] = SequenceSampler(request, self._device, self._rules)
             sampled[request] = greedy[row] if state.is_plain_greedy else state.sample(logits[row : row + 1])
         return sampled
 
@@ -55,11 +58,12 @@ class Sampler:
 class SequenceSampler:
     """How one sequence chooses its tokens."""
 
-    def __init__(self, request: Request, device: torch.device) -> None:
+    def __init__(self, request: Request, device: torch.device, rules: GenerationRules | None = None) -> None:
         self._request = request
         self._device = device
         self._params = request.params
-        self._processors = _processors(request.params)
+        self._rules = rules.processors(request) if rules is not None else []
+        self._processors = _processors(request.params, self._rules)
         self._bias = _bias_tensors(request.params, device)
         self._is_greedy = request.params.temperature == 0
         self.is_plain_greedy = self._is_greedy and not self._changes_logits()
@@ -88,11 +92,12 @@ class SequenceSampler:
             or params.frequency_penalty
             or params.logit_bias
             or params.min_tokens
+            or self._rules
         )
 
     def _context(self) -> list[int]:
-        """The tokens that a repetition penalty looks at; as in `generate`, the prompt is among them."""
-        if self._params.repetition_penalty == 1.0:
+        """The tokens that processors look at; as in `generate`, the prompt is among them."""
+        if self._params.repetition_penalty == 1.0 and not self._rules:
             return []
         return self._request.prompt_token_ids + self._request.output_token_ids
 
@@ -111,11 +116,12 @@ class SequenceSampler:
         return logits
 
 
-def _processors(params: SamplingParams) -> list[LogitsProcessor]:
-    """transformers' processors in the order in which `generate` applies them."""
+def _processors(params: SamplingParams, rules: list[LogitsProcessor]) -> list[LogitsProcessor]:
+    """transformers' processors, the model's own among them, in the order in which `generate` applies them."""
     processors: list[LogitsProcessor] = []
     if params.repetition_penalty != 1.0:
         processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
+    processors += rules
     if params.temperature == 0:
         return processors
     if params.temperature != 1.0:

@@ -55,15 +55,20 @@ class Scheduler:
             if num_tokens and self._make_room(request, num_tokens, scheduled, preempted):
                 scheduled[request] = num_tokens
                 budget -= num_tokens
+        has_started = False
         while self.waiting and budget and not preempted and len(self.running) < self.max_num_seqs:
             request = self.waiting[0]
-            num_tokens = min(request.num_new_tokens, budget)
+            # An encoder's input cannot be cut into chunks: one that is too long for a budget has a step's to itself.
+            if request.num_encoder_tokens >= budget and has_started:
+                break
+            num_tokens = min(request.num_new_tokens, max(1, budget - request.num_encoder_tokens))
             if not self.kv_cache.allocate_slots(request, request.num_computed_tokens + num_tokens):
                 break
             self.running.append(self.waiting.popleft())
             request.status = RequestStatus.RUNNING
             scheduled[request] = num_tokens
-            budget -= num_tokens
+            budget = max(0, budget - num_tokens - request.num_encoder_tokens)
+            has_started = True
         return SchedulerOutput(num_scheduled_tokens=scheduled, preempted=preempted)
 
     def _make_room(

@@ -1,7 +1,7 @@
-"""The generic path for encoder–decoder models: each sequence with its own encoder output and its own cache.
+"""Encoder–decoder models: inputs that arrive together are encoded together, decoders of any age step together.
 
-Sequences share steps, not forward passes: decoders with learned absolute positions (BART and its kin) take one
-position for a whole batch, so rows of different age cannot be put together without knowing the architecture.
+A sequence's first forward pass encodes its input and computes its first decoder token; then it becomes a row of those
+that decode. Where it is not known how a decoder counts positions, each sequence is computed alone.
 """
 
 from collections.abc import Iterable
@@ -10,10 +10,15 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from hostler.engine.decoder_rows import DecoderPositions, DecoderRows, decoder_positions
+from hostler.engine.generation_rules import GenerationRules
 from hostler.engine.request import Request
 from hostler.engine.runner import NumericalFailure
 from hostler.engine.sampler import Sampler
 from hostler.engine.scheduler import SchedulerOutput
+
+SHORT_INPUT_TOKENS = 32
+"""Inputs up to this length are encoded together; above it, at most the double of the shortest one is padded to."""
 
 
 class Seq2SeqRunner:
@@ -22,52 +27,132 @@ class Seq2SeqRunner:
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
         self._device: torch.device = model.device
-        self._sampler = Sampler(self._device)
+        self._sampler = Sampler(self._device, GenerationRules(model.generation_config, self._device))
+        self._can_batch = decoder_positions(model) is not DecoderPositions.UNKNOWN
+        self._pad_token_id: int = model.config.pad_token_id or 0
+        self._rows: list[Request] = []
+        self._decoder_rows = DecoderRows(model)
         self._encoded: dict[Request, BaseModelOutput] = {}
-        self._caches: dict[Request, EncoderDecoderCache] = {}
+        self._own_caches: dict[Request, EncoderDecoderCache] = {}
 
     @torch.inference_mode()
     def execute(self, output: SchedulerOutput) -> dict[Request, int | NumericalFailure]:
-        for request in output.preempted:
-            self._caches.pop(request, None)
+        self._drop(output.preempted)
+        scheduled = output.num_scheduled_tokens
+        in_rows = set(self._rows)
         sampled: dict[Request, int | NumericalFailure] = {}
-        for request, num_tokens in output.num_scheduled_tokens.items():
-            is_up_to_date = num_tokens == request.num_new_tokens
-            logits = self._decode(request, num_tokens)
-            if is_up_to_date:
-                sampled |= self._sampler.sample(logits, [request])
+        if self._rows:
+            # The scheduler gives every running sequence its token before it starts others.
+            assert in_rows <= scheduled.keys()
+            sampled |= self._sampler.sample(self._decode_rows(), self._rows)
+        others = [request for request in scheduled if request not in in_rows]
+        whole = [request for request in others if self._is_whole(request, scheduled[request])]
+        for group in arrival_groups(whole):
+            sampled |= self._start(group)
+        for request in others:
+            if request not in sampled:
+                sampled |= self._compute_alone(request, scheduled[request])
         return sampled
 
+    @torch.inference_mode()
     def free(self, requests: Iterable[Request]) -> None:
-        for request in requests:
-            self._encoded.pop(request, None)
-            self._caches.pop(request, None)
+        gone = list(requests)
+        self._drop(gone)
+        for request in gone:
             self._sampler.free(request)
 
-    def _decode(self, request: Request, num_tokens: int) -> torch.Tensor:
-        """Logits after the last of the next `num_tokens` decoder tokens, `[1, vocab_size]`."""
+    def _drop(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            self._encoded.pop(request, None)
+            self._own_caches.pop(request, None)
+            if request in self._rows:
+                row = self._rows.index(request)
+                self._decoder_rows.leave(row)
+                self._rows[row] = self._rows[-1]
+                self._rows.pop()
+
+    def _is_whole(self, request: Request, num_tokens: int) -> bool:
+        """Whether a sequence can go from nothing to its first row in this step."""
+        return self._can_batch and request.num_computed_tokens == 0 and num_tokens == request.num_new_tokens
+
+    def _decode_rows(self) -> torch.Tensor:
+        """One token for every row; `[num_rows, vocab_size]`."""
+        last = [request.token_ids(request.num_computed_tokens, request.num_tokens)[0] for request in self._rows]
+        return self._decoder_rows.decode(last)
+
+    def _start(self, group: list[Request]) -> dict[Request, int | NumericalFailure]:
+        """Encode and compute all known decoder tokens of sequences that have the same number of them."""
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        mask = self._encoder_mask(group)
+        tokens = [request.token_ids(0, request.num_tokens) for request in group]
+        logits = self._forward(self._encode(group, mask), mask, tokens, cache)
+        for row, request in enumerate(group):
+            self._decoder_rows.join(cache, row, request.num_encoder_tokens)
+            self._rows.append(request)
+        return self._sampler.sample(logits, group)
+
+    def _compute_alone(self, request: Request, num_tokens: int) -> dict[Request, int | NumericalFailure]:
+        """The next tokens of one sequence in its own cache; a sampled token when that brings it up to date."""
         start = request.num_computed_tokens
-        cache = self._caches.get(request)
-        if cache is None:
-            cache = self._caches[request] = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        decoder_ids = torch.tensor([request.token_ids(start, start + num_tokens)], device=self._device)
+        mask = self._encoder_mask([request])
+        if request not in self._own_caches:
+            self._own_caches[request] = EncoderDecoderCache(DynamicCache(), DynamicCache())
+            self._encoded[request] = self._encode([request], mask)
+        cache, tokens = self._own_caches[request], [request.token_ids(start, start + num_tokens)]
+        logits = self._forward(self._encoded[request], mask, tokens, cache)
+        if num_tokens < request.num_new_tokens:
+            return {}
+        if self._can_batch:
+            self._decoder_rows.join(cache, 0, request.num_encoder_tokens)
+            self._rows.append(request)
+            del self._own_caches[request], self._encoded[request]
+        return self._sampler.sample(logits, [request])
+
+    def _forward(
+        self, encoded: BaseModelOutput, mask: torch.Tensor, token_ids: list[list[int]], cache: EncoderDecoderCache
+    ) -> torch.Tensor:
+        """Logits after the last decoder token of each row, `[num_rows, vocab_size]`."""
         result = self._model(
-            encoder_outputs=self._encode(request),
-            attention_mask=self._encoder_mask(request),
-            decoder_input_ids=decoder_ids,
+            encoder_outputs=encoded,
+            attention_mask=mask,
+            decoder_input_ids=torch.tensor(token_ids, device=self._device),
             past_key_values=cache,
             use_cache=True,
         )
         logits: torch.Tensor = result.logits
         return logits[:, -1]
 
-    def _encode(self, request: Request) -> BaseModelOutput:
-        if request not in self._encoded:
-            ids = torch.tensor([request.encoder_token_ids], device=self._device)
-            mask = self._encoder_mask(request)
-            self._encoded[request] = self._model.get_encoder()(input_ids=ids, attention_mask=mask, return_dict=True)
-        return self._encoded[request]
+    def _encode(self, group: list[Request], mask: torch.Tensor) -> BaseModelOutput:
+        length = mask.shape[1]
+        padded = [
+            [*(request.encoder_token_ids or ()), *[self._pad_token_id] * (length - request.num_encoder_tokens)]
+            for request in group
+        ]
+        ids = torch.tensor(padded, device=self._device)
+        encoded: BaseModelOutput = self._model.get_encoder()(input_ids=ids, attention_mask=mask, return_dict=True)
+        return encoded
 
-    def _encoder_mask(self, request: Request) -> torch.Tensor:
-        assert request.encoder_token_ids is not None
-        return torch.ones((1, len(request.encoder_token_ids)), dtype=torch.long, device=self._device)
+    def _encoder_mask(self, group: list[Request]) -> torch.Tensor:
+        """`[num_requests, longest input]` int64: 1 for tokens, then 0 for padding."""
+        lengths = torch.tensor([request.num_encoder_tokens for request in group], device=self._device)
+        columns = torch.arange(int(lengths.max()), device=self._device)
+        return (columns < lengths.unsqueeze(1)).long()
+
+
+def arrival_groups(requests: Iterable[Request]) -> list[list[Request]]:
+    """Sequences to be started in one forward pass: as many decoder tokens, and inputs of similar length.
+
+    Padding thus costs no more than the work itself, however long the longest input of a step is.
+    """
+    groups: list[list[Request]] = []
+    for request in sorted(requests, key=lambda candidate: (candidate.num_tokens, candidate.num_encoder_tokens)):
+        first = groups[-1][0] if groups else None
+        if (
+            first is not None
+            and request.num_tokens == first.num_tokens
+            and request.num_encoder_tokens <= max(SHORT_INPUT_TOKENS, 2 * first.num_encoder_tokens)
+        ):
+            groups[-1].append(request)
+        else:
+            groups.append([request])
+    return groups
