@@ -7,20 +7,19 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import openai
-import psutil
+
+from hardware import environment
 
 MODEL = "smollm2-135m"
 QUESTION: Any = [{"role": "user", "content": "Tell a long story about a horse."}]
@@ -104,28 +103,6 @@ async def measure(server: Server) -> dict[str, float]:
         return figures
 
 
-def environment() -> dict[str, Any]:
-    """What the figures depend on."""
-    packages = ("hostler", "torch", "transformers", "fastapi", "uvicorn")
-    return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "system": platform.platform(),
-        "processor": _processor(),
-        "cpus": len(psutil.Process().cpu_affinity() or [])
-        if hasattr(psutil.Process, "cpu_affinity")
-        else os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "model": MODEL,
-        "tokens": NUM_TOKENS,
-    }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
-    return found[1] if found else platform.processor()
-
-
 def main(write: Callable[[str], object] = sys.stdout.write) -> None:
     """Measure as often as asked and show the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -144,7 +121,8 @@ def main(write: Callable[[str], object] = sys.stdout.write) -> None:
     for name, label in ROWS.items():
         write(f"| {label} | {statistics.median(run[name] for run in runs):.2f} |\n")
     if arguments.json:
-        arguments.json.write_text(json.dumps({"environment": environment(), "runs": runs}, indent=2) + "\n")
+        measured = {"model": MODEL, "tokens": NUM_TOKENS, "runs": runs}
+        arguments.json.write_text(json.dumps({"environment": environment(), **measured}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
