@@ -94,7 +94,7 @@ class SamplingParams(Struct, frozen=True, omit_defaults=True):
     n: int = 1
     """Sequences to generate from the one prompt."""
     max_tokens: int | None = None
-    """New tokens at most, per sequence. `None`: as many as the context has room for."""
+    """New tokens at most, per sequence. `None`: as many as the context has room for. 0: compute the prompt alone."""
     clamp_max_tokens: bool = False
     """Cut `max_tokens` to what the context has room for, instead of refusing it."""
     max_length: int | None = None
@@ -108,6 +108,8 @@ class SamplingParams(Struct, frozen=True, omit_defaults=True):
     top_k: int = 0
     """0: all tokens."""
     min_p: float = 0.0
+    typical_p: float = 1.0
+    """Mass of locally typical sampling, as in transformers. 1: off."""
     repetition_penalty: float = 1.0
     """transformers' semantics: prompt tokens count too."""
     presence_penalty: float = 0.0
@@ -123,6 +125,10 @@ class SamplingParams(Struct, frozen=True, omit_defaults=True):
     """Strings that end a sequence; they are not part of the text."""
     stop_token_ids: list[int] = []
     ignore_eos: bool = False
+    logprobs: int | None = None
+    """How many of the likeliest tokens to report beside each generated one. `None`: report nothing."""
+    prompt_logprobs: int | None = None
+    """The same for the tokens of the prompt. Causal models only."""
 
 
 class Admission(Struct, frozen=True):
@@ -138,6 +144,25 @@ class Admission(Struct, frozen=True):
     """The prompt as the tokenizer spells it, without special tokens; what `prompt included` means natively."""
 
 
+class TokenLogprob(Struct, frozen=True, omit_defaults=True):
+    """A token and how likely the model held it to be, before temperature, penalties, bias and truncation."""
+
+    token_id: int
+    text: str
+    """For display: one without whole characters is spelled `bytes:\\xf0\\x9f`, a special one by its name."""
+    bytes: bytes | None
+    """What it adds to the UTF-8 of the text; `None` where it adds nothing: special tokens, the one that ended it."""
+    logprob: float | None
+    """Natural logarithm, at least -9999; `None` for the first token of a prompt, which nothing precedes."""
+
+
+class TokenLogprobs(TokenLogprob, frozen=True):
+    """The same, beside its rivals."""
+
+    top: list[TokenLogprob] = []
+    """As many of the likeliest tokens as were asked for, likeliest first, the token itself perhaps among them."""
+
+
 class TokenDelta(Struct, frozen=True, omit_defaults=True):
     """What one step added to one sequence of a request."""
 
@@ -147,6 +172,11 @@ class TokenDelta(Struct, frozen=True, omit_defaults=True):
     """New text; may be empty while bytes of a character, or the start of a stop string, are held back."""
     token_ids: list[int] = []
     """New tokens; more than one only when steps were joined on the way."""
+    logprobs: list[TokenLogprobs] = []
+    """One for each of `token_ids`, where they were asked for."""
+    prompt_logprobs: list[TokenLogprobs] = []
+    """One for each token of the prompt, where they were asked for: in the first delta of sequence 0, which comes
+    before those of the others."""
     finish_reason: FinishReason | None = None
     """Set in the last delta of the sequence, and only there."""
 

@@ -18,7 +18,7 @@ from hostler.engine.runner import ModelRunner
 from hostler.engine.scheduler import Scheduler
 from hostler.engine.seq2seq_runner import Seq2SeqRunner
 from hostler.errors import HostlerError
-from hostler.types import Admission, ChatFormat, FinishReason, Prompt, SamplingParams
+from hostler.types import Admission, ChatFormat, FinishReason, Prompt, SamplingParams, TokenLogprobs
 from tests.tiny_models import MAX_POSITIONS
 
 
@@ -67,6 +67,8 @@ class Collected:
     text: str = ""
     token_ids: list[int] = field(default_factory=list)
     finish_reason: FinishReason | None = None
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
+    prompt_logprobs: list[TokenLogprobs] = field(default_factory=list)
 
 
 class TinyEngine:
@@ -105,6 +107,8 @@ class TinyEngine:
             collected.text += delta.text
             collected.token_ids += delta.token_ids
             collected.finish_reason = delta.finish_reason
+            collected.logprobs += delta.logprobs
+            collected.prompt_logprobs += delta.prompt_logprobs
 
     def run(self) -> None:
         """Step until nothing is left to do."""

@@ -56,6 +56,10 @@ class InputProcessor:
             token_ids = self._tokenize_text(prompt.text)
         else:
             token_ids = self._checked(prompt.token_ids)
+        if params.prompt_logprobs is not None and self._limits.is_encoder_decoder:
+            raise InvalidRequestError(
+                "an encoder–decoder model gives its input no probabilities: leave out echo or logprobs", param="echo"
+            )
         max_tokens = self._max_tokens(len(token_ids), params)
         admission = Admission(
             num_prompt_tokens=len(token_ids),
@@ -150,7 +154,8 @@ class InputProcessor:
 
     def _max_tokens(self, num_prompt_tokens: int, params: SamplingParams) -> int:
         limit = self._limits.max_model_len
-        if num_prompt_tokens > limit or (num_prompt_tokens == limit and not self._limits.is_encoder_decoder):
+        needs_room = not self._limits.is_encoder_decoder and params.max_tokens != 0
+        if num_prompt_tokens > limit or (num_prompt_tokens == limit and needs_room):
             raise ContextLengthError(
                 f"the prompt has {num_prompt_tokens} tokens, the model's context {limit}, answer included;"
                 " shorten the prompt",

@@ -1,9 +1,11 @@
-"""From token ids to text: whole characters only, stop strings applied."""
+"""From token ids to text: whole characters only, stop strings applied; and to logprobs where they were asked for."""
 
+import msgspec
 from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.request import Request
-from hostler.types import FinishReason, TokenDelta
+from hostler.engine.token_speller import TokenSpeller
+from hostler.types import FinishReason, TokenDelta, TokenLogprobs
 
 
 class IncrementalDetokenizer:
@@ -86,13 +88,18 @@ class OutputProcessor:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
+        self._speller = TokenSpeller(tokenizer)
         self._texts: dict[Request, tuple[IncrementalDetokenizer, StopStrings]] = {}
 
     def process(self, request: Request, token_id: int, reason: FinishReason | None) -> TokenDelta:
         """Text of a new token. The delta's `finish_reason` is `STOP` also where a stop string ended the sequence.
 
-        A token that ended the sequence by itself is counted, and is no text.
+        A token that ended the sequence by itself is counted, and is no text. One that was sampled only because the
+        prompt was computed is left out.
         """
+        prompt_logprobs = self._prompt_logprobs(request)
+        if request.max_tokens == 0:
+            return TokenDelta(index=request.index, finish_reason=FinishReason.LENGTH, prompt_logprobs=prompt_logprobs)
         if request not in self._texts:
             context = [] if request.encoder_token_ids is not None else request.prompt_token_ids
             self._texts[request] = IncrementalDetokenizer(self._tokenizer, context), StopStrings(request.params.stop)
@@ -106,7 +113,27 @@ class OutputProcessor:
             reason = FinishReason.STOP
         elif reason is not None:
             text += stop_strings.flush()
-        return TokenDelta(index=request.index, text=text, token_ids=[token_id], finish_reason=reason)
+        return TokenDelta(
+            index=request.index,
+            text=text,
+            token_ids=[token_id],
+            finish_reason=reason,
+            logprobs=self._logprobs(request, is_end_token=is_end_token),
+            prompt_logprobs=prompt_logprobs,
+        )
+
+    def _prompt_logprobs(self, request: Request) -> list[TokenLogprobs]:
+        """What has been kept of the prompt until its first token came."""
+        if not request.prompt_scores or len(request.output_token_ids) != 1:
+            return []
+        return self._speller.spell(request.prompt_scores, begins_text=True)
+
+    def _logprobs(self, request: Request, *, is_end_token: bool) -> list[TokenLogprobs]:
+        if not request.output_scores:
+            return []
+        begins_text = request.encoder_token_ids is not None and len(request.output_token_ids) == 1
+        spelled = self._speller.spell(request.output_scores[-1:], begins_text=begins_text)
+        return [msgspec.structs.replace(token, bytes=None) for token in spelled] if is_end_token else spelled
 
     def free(self, request: Request) -> None:
         """Forget a sequence."""

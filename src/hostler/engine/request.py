@@ -16,6 +16,17 @@ class RequestStatus(Enum):
     FINISHED = auto()
 
 
+@dataclass(frozen=True)
+class TokenScore:
+    """How likely the model held a token to be."""
+
+    token_id: int
+    logprob: float | None
+    """`None` for the first token of a prompt."""
+    top: list[tuple[int, float]]
+    """The likeliest tokens and their logprobs, likeliest first."""
+
+
 @dataclass(eq=False)
 class Request:
     """One sequence. A caller's request for `n` sequences becomes `n` of these, told apart by `index`."""
@@ -36,6 +47,10 @@ class Request:
     """Tokens whose keys and values are in the cache."""
     status: RequestStatus = RequestStatus.WAITING
     finish_reason: FinishReason | None = None
+    output_scores: list[TokenScore] = field(default_factory=list)
+    """One for each output token, where the caller asked for logprobs."""
+    prompt_scores: list[TokenScore] = field(default_factory=list)
+    """The same for the prompt, as far as it has been computed. Kept when the sequence is preempted."""
 
     @property
     def num_tokens(self) -> int:
@@ -51,6 +66,12 @@ class Request:
     def num_new_tokens(self) -> int:
         """Tokens that still have to be computed before the next one can be sampled."""
         return self.num_tokens - self.num_computed_tokens
+
+    @property
+    def needs_prompt_scores(self) -> bool:
+        """Whether the next tokens of the prompt are to be scored. One sequence does it for its siblings."""
+        asks = self.params.prompt_logprobs is not None and self.index == 0
+        return asks and len(self.prompt_scores) < len(self.prompt_token_ids)
 
     def token_ids(self, start: int, stop: int) -> list[int]:
         """Known tokens `start` to `stop`, prompt and output taken as one list."""

@@ -16,9 +16,11 @@ from transformers import (
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
+    TypicalLogitsWarper,
 )
 
 from hostler.engine.generation_rules import GenerationRules
+from hostler.engine.logprobs import score_output
 from hostler.engine.request import Request
 from hostler.engine.runner import NumericalFailure
 from hostler.types import SamplingParams
@@ -34,12 +36,16 @@ class Sampler:
         self._states: dict[Request, SequenceSampler] = {}
 
     def sample(self, logits: torch.Tensor, requests: list[Request]) -> dict[Request, int | NumericalFailure]:
-        """`logits`: `[num_requests, vocab_size]`, any float dtype, the row order of `requests`."""
+        """`logits`: `[num_requests, vocab_size]`, any float dtype, the row order of `requests`.
+
+        Requests that ask for logprobs get the score of their token added.
+        """
         logits = logits.float()
         greedy = torch.argmax(logits, dim=-1).tolist()
         # One NaN makes the sum NaN; an infinity alone is legitimate, processors use it to forbid tokens.
         is_broken = torch.isnan(logits.sum(dim=-1)).tolist()
         sampled: dict[Request, int | NumericalFailure] = {}
+        to_score: list[tuple[int, Request, int]] = []
         for row, request in enumerate(requests):
             if is_broken[row]:
                 sampled[request] = NumericalFailure()
@@ -47,7 +53,12 @@ class Sampler:
             state = self._states.get(request)
             if state is None:
                 state = self._states[request] = SequenceSampler(request, self._device, self._rules)
-            sampled[request] = greedy[row] if state.is_plain_greedy else state.sample(logits[row : row + 1])
+            token_id = greedy[row] if state.is_plain_greedy else state.sample(logits[row : row + 1])
+            sampled[request] = token_id
+            if request.params.logprobs is not None:
+                to_score.append((row, request, token_id))
+        if to_score:
+            score_output(logits, to_score)
         return sampled
 
     def free(self, request: Request) -> None:
@@ -133,6 +144,8 @@ def _processors(params: SamplingParams, rules: list[LogitsProcessor]) -> list[Lo
         processors.append(TopPLogitsWarper(max(float(params.top_p), 1e-6)))
     if params.min_p > 0.0:
         processors.append(MinPLogitsWarper(float(params.min_p)))
+    if params.typical_p < 1.0:
+        processors.append(TypicalLogitsWarper(float(params.typical_p)))
     return processors
 
 
