@@ -29,6 +29,8 @@ from hostler.types import (
     SamplingParams,
     TextPrompt,
     TokenDelta,
+    TokenLogprob,
+    TokenLogprobs,
     TokenPrompt,
 )
 
@@ -122,9 +124,27 @@ class FakeGeneration:
                 is_last = i == len(words) - 1
                 if is_last and index == self._params.n - 1:
                     self._finish()
-                yield TokenDelta(index=index, text=word, token_ids=[i], finish_reason=last_reason if is_last else None)
+                yield TokenDelta(
+                    index=index,
+                    text=word,
+                    token_ids=[i],
+                    finish_reason=last_reason if is_last else None,
+                    logprobs=_score(i, word, -1.0 / (index + i + 1), self._params.logprobs),
+                    prompt_logprobs=self._prompt_logprobs() if i == index == 0 else [],
+                )
             if self._aborted.is_set():
                 return
+        if not words:
+            self._finish()
+            for index in range(self._params.n):
+                prompt_logprobs = [] if index else self._prompt_logprobs()
+                yield TokenDelta(index=index, finish_reason=FinishReason.LENGTH, prompt_logprobs=prompt_logprobs)
+
+    def _prompt_logprobs(self) -> list[TokenLogprobs]:
+        words = self._admission.prompt_text.split(" ")
+        spelled = words[:1] + [f" {word}" for word in words[1:]]
+        num_top = self._params.prompt_logprobs
+        return [entry for i, word in enumerate(spelled) for entry in _score(i, word, -float(i) or None, num_top)]
 
     def _words(self) -> tuple[list[str], FinishReason]:
         max_tokens = self._admission.max_tokens
@@ -156,6 +176,17 @@ class FakeGeneration:
     def _finish(self) -> None:
         self._is_finished = True
         self._engine.running.discard(self)
+
+
+def _score(token_id: int, word: str, logprob: float | None, num_top: int | None) -> list[TokenLogprobs]:
+    """One entry, beside rivals `rival0 rival1 …`; nothing where nothing was asked for."""
+    if num_top is None:
+        return []
+    rivals = [
+        TokenLogprob(token_id=i, text=f"rival{i}", bytes=f"rival{i}".encode(), logprob=-0.5 - i) for i in range(num_top)
+    ]
+    top = [] if logprob is None else rivals
+    return [TokenLogprobs(token_id=token_id, text=word, bytes=word.encode(), logprob=logprob, top=top)]
 
 
 class FakeEngine:
@@ -308,7 +339,7 @@ def admit(prompt: Prompt, params: SamplingParams, facts: ModelFacts) -> Admissio
         dropped = _num_to_drop(prompt.messages, facts.max_model_len)
     text, num_tokens = _spell(prompt, dropped)
     room = facts.max_model_len if facts.is_encoder_decoder else facts.max_model_len - num_tokens
-    if room < 1 or num_tokens > facts.max_model_len:
+    if room < (params.max_tokens != 0) or num_tokens > facts.max_model_len:
         raise ContextLengthError(f"the prompt has {num_tokens} tokens, the context {facts.max_model_len}")
     if params.max_tokens is not None and params.max_tokens > room:
         raise ContextLengthError(

@@ -115,6 +115,10 @@ def test_a_developer_speaks_as_the_system_and_parts_of_text_are_joined() -> None
         ("stream", "yes"),
         ("stream_options", {"include_usage": True}),
         ("top_k", -2),
+        ("typical_p", 0),
+        ("logprobs", 1),
+        ("top_logprobs", 0),
+        ("top_logprobs", 21),
         ("stop_token_ids", [-1]),
         ("frobnicate", 1),
     ],
@@ -128,8 +132,6 @@ def test_a_bad_value_is_refused_by_name(field: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("logprobs", True),
-        ("top_logprobs", 0),
         ("tools", [{"type": "function"}]),
         ("tool_choice", "required"),
         ("functions", [{}]),
@@ -163,6 +165,26 @@ def test_what_would_change_the_answer_and_is_not_done_is_refused_by_name(field: 
 )
 def test_what_changes_nothing_is_accepted(fields: dict[str, Any]) -> None:
     assert read(**fields).sampling_params() == SamplingParams()
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"logprobs": False}, None),
+        ({"logprobs": True}, 0),
+        ({"logprobs": True, "top_logprobs": None}, 0),
+        ({"logprobs": True, "top_logprobs": 20}, 20),
+    ],
+)
+def test_top_logprobs_count_the_rivals_where_logprobs_asks(fields: dict[str, Any], expected: int | None) -> None:
+    assert read(**fields).sampling_params().logprobs == expected
+
+
+@pytest.mark.parametrize("fields", [{"top_logprobs": 2}, {"top_logprobs": 2, "logprobs": False}])
+def test_top_logprobs_without_logprobs_are_refused_by_name(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="only when logprobs is true"):
+        read(**fields)
 
 
 def test_two_different_limits_are_refused_and_equal_ones_are_not() -> None:

@@ -4,7 +4,7 @@ import pytest
 from openai.types import completion_create_params
 from pydantic import ValidationError
 
-from hostler.errors import UnsupportedParameterError
+from hostler.errors import InvalidRequestError, UnsupportedParameterError
 from hostler.protocol.openai_completions import CompletionRequest
 from hostler.protocol.openai_fields import COMPLETIONS_UNSUPPORTED, WITHOUT_EFFECT
 from hostler.types import SamplingParams, TextPrompt, TokenPrompt
@@ -60,12 +60,71 @@ def test_prompts_times_n_are_bounded() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("suffix", "x"), ("echo", True), ("logprobs", 0), ("logprobs", 5), ("best_of", 2), ("best_of", True)],
+    [("suffix", "x")],
 )
 def test_what_would_change_the_answer_and_is_not_done_is_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(UnsupportedParameterError) as caught:
         read(**{field: value})
     assert caught.value.param == field
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("logprobs", -1),
+        ("logprobs", 6),
+        ("logprobs", True),
+        ("echo", 1),
+        ("best_of", 0),
+        ("best_of", 21),
+        ("best_of", True),
+        ("max_tokens", -1),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        read(**{field: value})
+    assert {error["loc"][0] for error in caught.value.errors()} == {field}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"n": 3, "best_of": 2}, "at least n, which is 3"),
+        ({"best_of": 2, "stream": True}, "not be more than n when stream is true"),
+        ({"best_of": 20, "prompt": ["a"] * 52}, "at most 1024"),
+    ],
+)
+def test_best_of_is_at_least_n_whole_and_bounded(fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason) as caught:
+        read(**fields)
+    assert {error["loc"][0] for error in caught.value.errors()} == {"best_of"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"logprobs": 0}, SamplingParams(max_tokens=16, logprobs=0)),
+        ({"logprobs": 5}, SamplingParams(max_tokens=16, logprobs=5)),
+        ({"echo": True}, SamplingParams(max_tokens=16)),
+        (
+            {"echo": True, "logprobs": 1, "max_tokens": 0},
+            SamplingParams(max_tokens=0, logprobs=1, prompt_logprobs=1),
+        ),
+        ({"best_of": 4, "n": 2}, SamplingParams(max_tokens=16, n=4, logprobs=0)),
+        ({"best_of": 4, "n": 2, "logprobs": 3}, SamplingParams(max_tokens=16, n=4, logprobs=3)),
+        ({"best_of": 2, "n": 2, "stream": True}, SamplingParams(max_tokens=16, n=2)),
+        ({"typical_p": 0.9}, SamplingParams(max_tokens=16, typical_p=0.9)),
+    ],
+)
+def test_what_is_to_be_reported_and_ranked_reaches_the_engine(fields: dict[str, Any], expected: SamplingParams) -> None:
+    assert read(**fields).sampling_params() == expected
+
+
+def test_no_tokens_at_most_are_refused_where_there_is_no_echo() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        read(max_tokens=0).sampling_params()
+    assert caught.value.param == "max_tokens"
 
 
 @pytest.mark.parametrize("fields", [{"best_of": 1}, {"best_of": 3, "n": 3}, {"echo": False}, {"suffix": ""}])

@@ -57,6 +57,8 @@ class SamplingRequest(RequestBody):
     """Extension. 0 and -1: all tokens."""
     min_p: Probability | None = None
     """Extension."""
+    typical_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Extension. As in transformers; 1 is off."""
     repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = None
     """Extension. As in transformers: prompt tokens count too."""
     min_tokens: Annotated[Integer, Field(ge=0, le=2**31 - 1)] | None = None
@@ -108,6 +110,7 @@ class SamplingRequest(RequestBody):
                 top_p=self.top_p,
                 top_k=None if self.top_k is None else max(self.top_k, 0),
                 min_p=self.min_p,
+                typical_p=self.typical_p,
                 repetition_penalty=self.repetition_penalty,
                 presence_penalty=self.presence_penalty,
                 frequency_penalty=self.frequency_penalty,

@@ -2,16 +2,19 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
+import msgspec
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from hostler.errors import UnsupportedParameterError
-from hostler.protocol.fields import RequestBody, TokenCount
+from hostler.protocol.fields import Integer, RequestBody, TokenCount
 from hostler.protocol.openai import SamplingRequest, Usage
 from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, without_inert_fields
-from hostler.types import ChatMessage, ChatPrompt
+from hostler.protocol.openai_logprobs import ChatLogprobs
+from hostler.types import ChatMessage, ChatPrompt, SamplingParams
 
 MAX_MESSAGES = 4096
+MAX_TOP_LOGPROBS = 20
 _EMPTY_IN_HISTORY = ("tool_calls", "function_call", "audio")
 """Clients send an earlier answer back as they got it; with a value, these would change the prompt."""
 _DROPPED_FROM_HISTORY = frozenset({*_EMPTY_IN_HISTORY, "annotations", "refusal"})
@@ -78,6 +81,10 @@ class ChatCompletionBody(SamplingRequest):
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: TokenCount | None = None
     """New tokens at most, per answer. Default: to the end of the model's context."""
+    logprobs: bool | None = None
+    """Say of each token of the answer how likely the model held it to be."""
+    top_logprobs: Annotated[Integer, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
+    """And of so many of its likeliest rivals. Needs `logprobs`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -90,6 +97,17 @@ class ChatCompletionBody(SamplingRequest):
         if value is not None and info.data.get("max_tokens") not in (None, value):
             raise ValueError("Input should not be set beside another max_tokens; leave max_tokens out")
         return value
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _only_with_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and "logprobs" in info.data and not info.data["logprobs"]:
+            raise ValueError("Input is allowed only when logprobs is true")
+        return value
+
+    def sampling_params(self, suggested_temperature: float = 1.0) -> SamplingParams:
+        params = super().sampling_params(suggested_temperature)
+        return msgspec.structs.replace(params, logprobs=self.top_logprobs or 0) if self.logprobs else params
 
     def limit(self) -> int | None:
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
@@ -116,7 +134,7 @@ class AnswerMessage(TypedDict):
 class ChatChoice(TypedDict):
     index: int
     message: AnswerMessage
-    logprobs: None
+    logprobs: ChatLogprobs | None
     finish_reason: ChatFinishReason
 
 
@@ -139,7 +157,7 @@ class ChatDelta(TypedDict):
 class ChatChunkChoice(TypedDict):
     index: int
     delta: ChatDelta
-    logprobs: None
+    logprobs: ChatLogprobs | None
     finish_reason: ChatFinishReason | None
 
 

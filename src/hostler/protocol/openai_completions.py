@@ -2,17 +2,22 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import PlainValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
+import msgspec
+from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
 from typing_extensions import TypedDict
 
-from hostler.protocol.fields import MAX_TOKEN_ID
+from hostler.errors import InvalidRequestError
+from hostler.protocol.fields import MAX_TOKEN_ID, MAX_TOKENS, Integer
 from hostler.protocol.openai import SamplingRequest, Usage
 from hostler.protocol.openai_fields import COMPLETIONS_UNSUPPORTED, without_inert_fields
-from hostler.types import TextPrompt, TokenPrompt
+from hostler.protocol.openai_logprobs import CompletionLogprobs
+from hostler.types import SamplingParams, TextPrompt, TokenPrompt
 
 DEFAULT_MAX_TOKENS = 16
+MAX_LOGPROBS = 5
+MAX_BEST_OF = 20
 MAX_SEQUENCES = 1024
-"""Prompts times `n`: what one request may put into a model's queue."""
+"""Prompts times `n` or `best_of`: what one request may put into a model's queue."""
 
 Prompts = list[TextPrompt | TokenPrompt]
 
@@ -58,6 +63,14 @@ class CompletionBody(SamplingRequest):
     """A registered id or Hugging Face name."""
     prompt: Annotated[Prompts, PlainValidator(_read_prompts), WithJsonSchema(_PROMPT_SCHEMA)]
     """Several prompts are answered at once; the choices of the first come first."""
+    max_tokens: Annotated[Integer, Field(ge=0, le=MAX_TOKENS)] | None = None
+    """New tokens at most, per choice. 0, with `echo`: the prompt alone. Default 16."""
+    logprobs: Annotated[Integer, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+    """Say of each token how likely the model held it to be, and of so many of its likeliest rivals."""
+    echo: bool | None = None
+    """Put the prompt before the answer; with `logprobs`, its tokens too."""
+    best_of: Annotated[Integer, Field(ge=1, le=MAX_BEST_OF)] | None = None
+    """Generate so many, at least `n`, and answer with the `n` whose tokens were likeliest on average."""
 
     @model_validator(mode="before")
     @classmethod
@@ -71,6 +84,40 @@ class CompletionBody(SamplingRequest):
         if num_sequences > MAX_SEQUENCES:
             raise ValueError(f"Prompts times n should be at most {MAX_SEQUENCES}, not {num_sequences}")
         return value
+
+    @field_validator("best_of")
+    @classmethod
+    def _enough_and_not_streamed(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is None or "n" not in info.data or "stream" not in info.data:
+            return value
+        num_choices = info.data["n"] or 1
+        if value < num_choices:
+            raise ValueError(f"Input should be at least n, which is {num_choices}")
+        if value > num_choices and info.data["stream"]:
+            raise ValueError("Input should not be more than n when stream is true: the best is known at the end")
+        if value * len(info.data.get("prompt", ())) > MAX_SEQUENCES:
+            raise ValueError(f"Prompts times best_of should be at most {MAX_SEQUENCES}")
+        return value
+
+    @property
+    def num_choices(self) -> int:
+        """Choices to answer with, per prompt."""
+        return self.n or 1
+
+    def sampling_params(self, suggested_temperature: float = 1.0) -> SamplingParams:
+        params = super().sampling_params(suggested_temperature)
+        if params.max_tokens == 0 and not self.echo:
+            raise InvalidRequestError(
+                "max_tokens is 0, which leaves nothing to answer without echo", param="max_tokens"
+            )
+        num_sequences = self.best_of or self.num_choices
+        is_ranked = num_sequences > self.num_choices
+        return msgspec.structs.replace(
+            params,
+            n=num_sequences,
+            logprobs=0 if is_ranked and self.logprobs is None else self.logprobs,
+            prompt_logprobs=self.logprobs if self.echo else None,
+        )
 
     def limit(self) -> int | None:
         return DEFAULT_MAX_TOKENS if self.max_tokens is None else self.max_tokens
@@ -88,7 +135,7 @@ CompletionFinishReason = Literal["stop", "length"]
 class CompletionChoice(TypedDict):
     index: int
     text: str
-    logprobs: None
+    logprobs: CompletionLogprobs | None
     finish_reason: CompletionFinishReason
 
 
@@ -105,7 +152,7 @@ class Completion(TypedDict):
 class CompletionChunkChoice(TypedDict):
     index: int
     text: str
-    logprobs: None
+    logprobs: CompletionLogprobs | None
     finish_reason: CompletionFinishReason | None
 
 

@@ -32,10 +32,6 @@ def _empty(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
     return value in ("", [], {}) and not isinstance(value, bool)
 
 
-def _false(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
-    return value is False
-
-
 def _text_only(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
     return value in (["text"], {"type": "text"})
 
@@ -48,16 +44,10 @@ def _without_tools(value: Any, body: dict[str, Any]) -> bool:
     return isinstance(value, bool) and not body.get("tools")
 
 
-def _no_more_than_n(value: Any, body: dict[str, Any]) -> bool:
-    wanted = body.get("n")
-    return isinstance(value, int) and not isinstance(value, bool) and value == (1 if wanted is None else wanted)
-
-
 CHAT_UNSUPPORTED: dict[str, Neutral] = {
     "audio": _never,
     "function_call": _no_choice,
     "functions": _empty,
-    "logprobs": _false,
     "modalities": _text_only,
     "moderation": _never,
     "parallel_tool_calls": _without_tools,
@@ -65,15 +55,11 @@ CHAT_UNSUPPORTED: dict[str, Neutral] = {
     "response_format": _text_only,
     "tool_choice": _no_choice,
     "tools": _empty,
-    "top_logprobs": _never,
     "verbosity": _never,
     "web_search_options": _never,
 }
 
 COMPLETIONS_UNSUPPORTED: dict[str, Neutral] = {
-    "best_of": _no_more_than_n,
-    "echo": _false,
-    "logprobs": _never,
     "suffix": _empty,
 }
 

@@ -18,6 +18,7 @@ from hostler.types import (
     Prompt,
     SamplingParams,
     TokenDelta,
+    TokenLogprobs,
 )
 
 PromptsFor = Callable[[ModelFacts], list[Prompt]]
@@ -31,6 +32,8 @@ class Sequence:
     parts: list[str] = field(default_factory=list)
     num_tokens: int = 0
     finish_reason: FinishReason | None = None
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
+    """One per token, where the request asked for them."""
 
     @property
     def text(self) -> str:
@@ -48,6 +51,8 @@ class Answer:
     """One per prompt."""
     sequences: list[list[Sequence]]
     """`params.n` per prompt."""
+    prompt_logprobs: list[list[TokenLogprobs]]
+    """Per prompt, one for each of its tokens where the request asked for them; there with the first delta."""
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -95,6 +100,8 @@ class GenerationRun:
                 sequence.parts.append(delta.text)
                 sequence.num_tokens += len(delta.token_ids)
                 sequence.finish_reason = delta.finish_reason
+                sequence.logprobs += delta.logprobs
+                answer.prompt_logprobs[i] += delta.prompt_logprobs
                 yield i, delta
 
     def close(self) -> None:
@@ -136,6 +143,7 @@ class GenerationRun:
             params=self.params,
             admissions=[self._generations[i].admission for i in range(len(prompts))],
             sequences=[[Sequence() for _ in range(self.params.n)] for _ in prompts],
+            prompt_logprobs=[[] for _ in prompts],
         )
 
 

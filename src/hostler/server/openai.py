@@ -85,7 +85,12 @@ def _answer_chat(services: Services, spec: ModelSpec, body: ChatCompletionBody) 
 def _complete(services: Services, spec: ModelSpec, body: CompletionBody) -> Response:
     params = body.sampling_params(spec.suggested_temperature)
     run = GenerationRun(services.manager, spec, lambda _: list(body.prompt), params)
-    answer_format = CompletionFormat(includes_usage=body.includes_usage)
+    answer_format = CompletionFormat(
+        includes_usage=body.includes_usage,
+        num_choices=body.num_choices,
+        is_echoed=bool(body.echo),
+        has_logprobs=body.logprobs is not None,
+    )
     return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
 
 

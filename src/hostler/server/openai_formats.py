@@ -18,8 +18,10 @@ from hostler.protocol.openai_chat import (
     ChatDelta,
 )
 from hostler.protocol.openai_completions import Completion, CompletionChoice, CompletionChunk, CompletionChunkChoice
-from hostler.server.generation import Answer
-from hostler.types import FinishReason, TokenDelta
+from hostler.protocol.openai_logprobs import ChatLogprobs, CompletionLogprobs
+from hostler.server.generation import Answer, Sequence
+from hostler.server.openai_logprobs import CompletionLogprobsWriter, chat_logprobs
+from hostler.types import FinishReason, TokenDelta, TokenLogprobs
 
 
 class ChatCompletionFormat:
@@ -41,7 +43,7 @@ class ChatCompletionFormat:
                 ChatChoice(
                     index=index,
                     message=AnswerMessage(role="assistant", content=sequence.text, refusal=None),
-                    logprobs=None,
+                    logprobs=None if answer.params.logprobs is None else chat_logprobs(sequence.logprobs),
                     finish_reason=_spell(sequence.finish_reason),
                 )
                 for index, sequence in enumerate(answer.sequences[0])
@@ -54,8 +56,9 @@ class ChatCompletionFormat:
             yield self._chunk(answer, index, ChatDelta(role="assistant", content="", refusal=None))
 
     def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterator[ChatCompletionChunk]:  # noqa: ARG002
-        if delta.text:
-            yield self._chunk(answer, delta.index, ChatDelta(content=delta.text))
+        logprobs = chat_logprobs(delta.logprobs) if delta.logprobs else None
+        if delta.text or (logprobs is not None and logprobs["content"]):
+            yield self._chunk(answer, delta.index, ChatDelta(content=delta.text), logprobs=logprobs)
         if delta.finish_reason is not None:
             yield self._chunk(answer, delta.index, ChatDelta(), delta.finish_reason)
 
@@ -67,7 +70,12 @@ class ChatCompletionFormat:
             yield chunk
 
     def _chunk(
-        self, answer: Answer, index: int, delta: ChatDelta, finish_reason: FinishReason | None = None
+        self,
+        answer: Answer,
+        index: int,
+        delta: ChatDelta,
+        finish_reason: FinishReason | None = None,
+        logprobs: ChatLogprobs | None = None,
     ) -> ChatCompletionChunk:
         chunk = ChatCompletionChunk(
             id=self._id,
@@ -79,7 +87,7 @@ class ChatCompletionFormat:
                 ChatChunkChoice(
                     index=index,
                     delta=delta,
-                    logprobs=None,
+                    logprobs=logprobs,
                     finish_reason=None if finish_reason is None else _spell(finish_reason),
                 )
             ],
@@ -92,13 +100,23 @@ class ChatCompletionFormat:
 class CompletionFormat:
     """`/v1/completions`. The choices of the first prompt come first, then those of the second."""
 
-    def __init__(self, *, includes_usage: bool) -> None:
+    def __init__(self, *, includes_usage: bool, num_choices: int, is_echoed: bool, has_logprobs: bool) -> None:
+        """`num_choices`: per prompt; where more were generated, the best of them."""
         self._id = f"cmpl-{uuid4().hex}"
         self._created = int(time.time())
         self._includes_usage = includes_usage
+        self._num_choices = num_choices
+        self._is_echoed = is_echoed
+        self._has_logprobs = has_logprobs
+        self._writers: dict[int, CompletionLogprobsWriter] = {}
+        """Of the choices whose stream has begun."""
 
     def whole(self, answer: Answer) -> Completion:
-        sequences = [sequence for of_prompt in answer.sequences for sequence in of_prompt]
+        choices = [
+            self._choice(answer, prompt_index, sequence)
+            for prompt_index, sequences in enumerate(answer.sequences)
+            for sequence in best_sequences(sequences, self._num_choices)
+        ]
         return Completion(
             id=self._id,
             object="text_completion",
@@ -106,21 +124,38 @@ class CompletionFormat:
             model=answer.spec.id,
             system_fingerprint=_fingerprint(answer),
             choices=[
-                CompletionChoice(
-                    index=index, text=sequence.text, logprobs=None, finish_reason=_spell(sequence.finish_reason)
-                )
-                for index, sequence in enumerate(sequences)
+                CompletionChoice(index=index, text=text, logprobs=logprobs, finish_reason=reason)
+                for index, (text, logprobs, reason) in enumerate(choices)
             ],
             usage=_usage(answer),
         )
+
+    def _choice(
+        self, answer: Answer, prompt_index: int, sequence: Sequence
+    ) -> tuple[str, CompletionLogprobs | None, Literal["stop", "length"]]:
+        text, tokens = self._echo(answer, prompt_index)
+        logprobs = CompletionLogprobsWriter().write(tokens + sequence.logprobs) if self._has_logprobs else None
+        return text + sequence.text, logprobs, _spell(sequence.finish_reason)
+
+    def _echo(self, answer: Answer, prompt_index: int) -> tuple[str, list[TokenLogprobs]]:
+        """What precedes an answer."""
+        if not self._is_echoed:
+            return "", []
+        return answer.admissions[prompt_index].prompt_text, answer.prompt_logprobs[prompt_index]
 
     def opening(self, answer: Answer) -> Iterator[CompletionChunk]:  # noqa: ARG002
         return iter(())
 
     def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterator[CompletionChunk]:
         index = prompt_index * answer.params.n + delta.index
-        if delta.text:
-            yield self._chunk(answer, index, delta.text)
+        text, tokens = delta.text, delta.logprobs
+        if index not in self._writers:
+            self._writers[index] = CompletionLogprobsWriter()
+            prompt_text, prompt_tokens = self._echo(answer, prompt_index)
+            text, tokens = prompt_text + text, prompt_tokens + tokens
+        if text or (self._has_logprobs and tokens):
+            logprobs = self._writers[index].write(tokens) if self._has_logprobs else None
+            yield self._chunk(answer, index, text, logprobs=logprobs)
         if delta.finish_reason is not None:
             yield self._chunk(answer, index, "", delta.finish_reason)
 
@@ -132,7 +167,12 @@ class CompletionFormat:
             yield chunk
 
     def _chunk(
-        self, answer: Answer, index: int, text: str, finish_reason: FinishReason | None = None
+        self,
+        answer: Answer,
+        index: int,
+        text: str,
+        finish_reason: FinishReason | None = None,
+        logprobs: CompletionLogprobs | None = None,
     ) -> CompletionChunk:
         chunk = CompletionChunk(
             id=self._id,
@@ -144,7 +184,7 @@ class CompletionFormat:
                 CompletionChunkChoice(
                     index=index,
                     text=text,
-                    logprobs=None,
+                    logprobs=logprobs,
                     finish_reason=None if finish_reason is None else _spell(finish_reason),
                 )
             ],
@@ -152,6 +192,16 @@ class CompletionFormat:
         if self._includes_usage:
             chunk["usage"] = None
         return chunk
+
+
+def best_sequences(sequences: list[Sequence], count: int) -> list[Sequence]:
+    """Those whose tokens are likeliest on average, best first; all of them, as they are, where none has to go."""
+    return sequences if count == len(sequences) else sorted(sequences, key=_mean_logprob, reverse=True)[:count]
+
+
+def _mean_logprob(sequence: Sequence) -> float:
+    # An empty sequence is one that max_tokens 0 asked for: all of them are equal.
+    return sum(token.logprob or 0.0 for token in sequence.logprobs) / max(1, len(sequence.logprobs))
 
 
 def _spell(reason: FinishReason | None) -> Literal["stop", "length"]:
