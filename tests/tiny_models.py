@@ -28,14 +28,20 @@ from transformers import (
     T5Config,
 )
 
-from tests.tiny_seq2seq import GENERATION, SEQ2SEQ_CONFIGS
+from tests.tiny_causal import ALONE_CONFIGS, CAUSAL_CONFIGS, REFUSED_CONFIGS
+from tests.tiny_seq2seq import ALONE_SEQ2SEQ_CONFIGS, GENERATION, SEQ2SEQ_CONFIGS
 
 FAMILIES = ("gpt2", "codegen", "t5", "opt", "gpt_neox", "bloom", "llama", "gemma")
 """One for each architecture in the shipped registry."""
 VARIANTS = ("dialogpt", "llama_chat", "opt_350m")
 """Further names that `build_tiny_model` knows: the same architectures, put together differently."""
+CAUSAL_FAMILIES = tuple(CAUSAL_CONFIGS)
+ALONE_FAMILIES = tuple(ALONE_CONFIGS)
+REFUSED_FAMILIES = tuple(REFUSED_CONFIGS)
+"""Decoder-only models beyond the shipped registry: those that are batched, that cannot be, and that are not served."""
 SEQ2SEQ_FAMILIES = tuple(SEQ2SEQ_CONFIGS)
-"""Encoder–decoder models beyond the shipped registry's T5."""
+ALONE_SEQ2SEQ_FAMILIES = tuple(ALONE_SEQ2SEQ_CONFIGS)
+"""Encoder–decoder models beyond the shipped registry's T5: those that are batched, and those that are not."""
 
 MAX_POSITIONS = 128
 """Of every family with a limit; T5 has none."""
@@ -296,7 +302,13 @@ _RECIPES = {
     "llama_chat": _Recipe(_llama, _byte_level_bpe, _CHATML, CHAT_TEMPLATE),
     "opt_350m": _Recipe(_opt_350m, _byte_level_bpe_with_bos, _OPT),
 }
-_RECIPES |= {family: _Recipe(config, _unigram, _T5) for family, config in SEQ2SEQ_CONFIGS.items()}
+_RECIPES |= {
+    family: _Recipe(config, _unigram, _T5) for family, config in (SEQ2SEQ_CONFIGS | ALONE_SEQ2SEQ_CONFIGS).items()
+}
+_RECIPES |= {
+    family: _Recipe(config, _byte_level_bpe, _GPT)
+    for family, config in (CAUSAL_CONFIGS | ALONE_CONFIGS | REFUSED_CONFIGS).items()
+}
 
 
 def build_tiny_model(family: str, folder: Path, *, seed: int = 0) -> Path:

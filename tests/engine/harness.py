@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from hostler.engine.causal_runner import CausalRunner
 from hostler.engine.core import EngineCore
@@ -28,8 +28,8 @@ class TinyModel:
     def __init__(self, folder: Path) -> None:
         torch.set_num_threads(1)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        config = GenerationConfig.from_pretrained(folder)
-        self.is_encoder_decoder = config.decoder_start_token_id is not None
+        # Decoders split off from encoder–decoder models, such as XGLM, still have a decoder's start token.
+        self.is_encoder_decoder = bool(AutoConfig.from_pretrained(folder).is_encoder_decoder)
         auto = AutoModelForSeq2SeqLM if self.is_encoder_decoder else AutoModelForCausalLM
         self.model = auto.from_pretrained(folder, dtype=torch.float32).eval()
 

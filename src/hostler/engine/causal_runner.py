@@ -1,18 +1,18 @@
 """The generic path for decoder-only models: what every one of them accepts, and nothing else.
 
 A prompt is computed alone, in chunks, in a cache of its own. Once it has its first token it becomes a row of the batch,
-which decodes together. Where the model's state is not keys and values (state-space and hybrid models) sequences keep
-their own caches and are computed one after the other.
+which decodes together. Where `hostler.engine.capabilities` finds that a model cannot be batched (state-space and hybrid
+models, among others) sequences keep their own caches and are computed one after the other.
 """
 
-import inspect
 from collections.abc import Iterable
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from hostler.engine.capabilities import Batching, capabilities_of
 from hostler.engine.generation_rules import GenerationRules
+from hostler.engine.logprobs import score_prompt
 from hostler.engine.request import Request
 from hostler.engine.row_cache import RowCache
 from hostler.engine.runner import NumericalFailure
@@ -27,11 +27,8 @@ class CausalRunner:
         self._model = model
         self._device: torch.device = model.device
         self._sampler = Sampler(self._device, GenerationRules(model.generation_config, self._device))
-        accepted = inspect.signature(model.forward).parameters
-        # BLOOM derives positions from the mask and would swallow the argument unread.
-        self._takes_position_ids = "position_ids" in accepted
-        self._takes_logits_to_keep = "logits_to_keep" in accepted
-        self._can_batch = keeps_only_keys_and_values(model)
+        self._capabilities = capabilities_of(model)
+        self._can_batch = self._capabilities.batching is Batching.ROWS
         self._own_caches: dict[Request, DynamicCache] = {}
         self._rows: list[Request] = []
         self._row_cache = RowCache()
@@ -49,6 +46,8 @@ class CausalRunner:
             if request in in_rows:
                 continue
             is_up_to_date = num_tokens == request.num_new_tokens
+            if not (is_up_to_date or self._capabilities.computes_chunks):
+                continue
             logits = self._compute_alone(request, num_tokens)
             if is_up_to_date:
                 sampled |= self._sampler.sample(logits, [request])
@@ -84,16 +83,20 @@ class CausalRunner:
 
     def _compute_alone(self, request: Request, num_tokens: int) -> torch.Tensor:
         """The next tokens of one sequence in its own cache; `[1, vocab_size]` after the last of them."""
-        start = request.num_computed_tokens
+        start, stop = request.num_computed_tokens, request.num_computed_tokens + num_tokens
         cache = self._own_caches.get(request)
         if cache is None:
-            cache = self._own_caches[request] = (
-                DynamicCache() if self._can_batch else DynamicCache(config=self._model.config)
-            )
-        input_ids = torch.tensor([request.token_ids(start, start + num_tokens)], device=self._device)
-        mask = torch.ones((1, start + num_tokens), dtype=torch.long, device=self._device)
-        positions = torch.arange(start, start + num_tokens, device=self._device).unsqueeze(0)
-        return self._forward(input_ids, mask, positions, cache)
+            # Nothing was computed yet, though it may count as computed: chunks that the model cannot take were left.
+            start = 0
+            cache = self._own_caches[request] = self._capabilities.new_cache(self._model)
+        input_ids = torch.tensor([request.token_ids(start, stop)], device=self._device)
+        mask = torch.ones((1, stop), dtype=torch.long, device=self._device)
+        positions = torch.arange(start, stop, device=self._device).unsqueeze(0)
+        if not request.needs_prompt_scores:
+            return self._forward(input_ids, mask, positions, cache)
+        logits = self._capabilities.forward(self._model, input_ids, mask, positions, cache, num_logits=0)
+        score_prompt(logits[0], request, start)
+        return logits[:, -1]
 
     def _forward(
         self,
@@ -103,22 +106,9 @@ class CausalRunner:
         cache: DynamicCache | RowCache,
     ) -> torch.Tensor:
         """Logits after the last token of each row, `[num_rows, vocab_size]`."""
-        arguments: dict[str, object] = {"input_ids": input_ids, "attention_mask": mask, "past_key_values": cache}
-        if self._takes_position_ids:
-            arguments["position_ids"] = positions
-        if self._takes_logits_to_keep:
-            arguments["logits_to_keep"] = 1
-        logits: torch.Tensor = self._model(**arguments, use_cache=True).logits
-        return logits[:, -1]
+        return self._capabilities.forward(self._model, input_ids, mask, positions, cache)[:, -1]
 
     def _join(self, request: Request) -> None:
         cache = self._own_caches.pop(request)
         self._row_cache.join([(layer.keys, layer.values) for layer in cache.layers])
         self._rows.append(request)
-
-
-def keeps_only_keys_and_values(model: PreTrainedModel) -> bool:
-    """Whether all that a model remembers of a sequence is one pair of keys and values per layer and token."""
-    # Exact classes: the layers of hybrid models are subclasses that remember more.
-    layers = DynamicCache(config=model.config).layers
-    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)

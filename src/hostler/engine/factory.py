@@ -31,10 +31,14 @@ class Engine:
 
 
 def build_engine(loaded: LoadedModel, spec: ModelSpec) -> Engine:
-    """Assemble the engine and run one token through the model, so that the first request finds it warm."""
+    """Assemble the engine and run one token through the model, so that the first request finds it warm.
+
+    Raises:
+        ModelLoadError: the architecture cannot be served.
+    """
+    runner = Seq2SeqRunner(loaded.model) if loaded.facts.is_encoder_decoder else CausalRunner(loaded.model)
     kv_cache = KVCacheManager(_cache_capacity_tokens(loaded, spec))
     scheduler = Scheduler(kv_cache, max_num_seqs=spec.max_num_seqs, max_num_batched_tokens=spec.max_num_batched_tokens)
-    runner = Seq2SeqRunner(loaded.model) if loaded.facts.is_encoder_decoder else CausalRunner(loaded.model)
     core = EngineCore(scheduler, runner, OutputProcessor(loaded.tokenizer))
     return Engine(loaded.facts, InputProcessor(loaded.tokenizer, _limits(loaded)), core)
 
