@@ -1,4 +1,4 @@
-"""Configurations of small encoder–decoder models beyond the shipped registry's T5, and what comes with their weights."""
+"""Configurations of small encoder–decoder models beyond the shipped registry's T5, and what their authors set."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +7,18 @@ from transformers import (
     BartConfig,
     BlenderbotConfig,
     BlenderbotSmallConfig,
+    LEDConfig,
+    LongT5Config,
     M2M100Config,
     MarianConfig,
     MBartConfig,
     MT5Config,
+    MvpConfig,
     PegasusConfig,
     PLBartConfig,
     PreTrainedConfig,
+    ProphetNetConfig,
+    SwitchTransformersConfig,
     UMT5Config,
 )
 
@@ -47,6 +52,7 @@ SEQ2SEQ_CONFIGS: dict[str, Callable[[int], PreTrainedConfig]] = {
     "umt5": _of(UMT5Config, 0, **_LIKE_T5),
     "bart": _of(BartConfig, 1, **_LIKE_BART),
     "mbart": _of(MBartConfig, 1, **_LIKE_BART),
+    "mvp": _of(MvpConfig, 2, **_LIKE_BART),
     "plbart": _of(PLBartConfig, 2, **_LIKE_BART),
     "marian": _marian,
     "pegasus": _of(PegasusConfig, 0, **_LIKE_BART),
@@ -54,6 +60,42 @@ SEQ2SEQ_CONFIGS: dict[str, Callable[[int], PreTrainedConfig]] = {
     "blenderbot_small": _of(BlenderbotSmallConfig, 2, **_LIKE_BART),
     "m2m_100": _of(M2M100Config, 1, **_LIKE_BART),
 }
+
+ALONE_SEQ2SEQ_CONFIGS: dict[str, Callable[[int], PreTrainedConfig]] = {
+    # What an expert computes for a token depends on how many others of the batch have chosen it.
+    "switch_transformers": _of(
+        SwitchTransformersConfig,
+        0,
+        **_LIKE_T5,
+        num_decoder_layers=2,
+        num_sparse_encoder_layers=1,
+        num_sparse_decoder_layers=1,
+        num_experts=2,
+    ),
+    "longt5": _of(LongT5Config, 0, **_LIKE_T5, num_decoder_layers=2, local_radius=15),
+    "led": _of(
+        LEDConfig,
+        2,
+        **_LIKE_BART,
+        max_encoder_position_embeddings=128,
+        max_decoder_position_embeddings=128,
+        attention_window=[16, 16],
+    ),
+    "prophetnet": _of(
+        ProphetNetConfig,
+        2,
+        hidden_size=32,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        num_encoder_layers=2,
+        num_decoder_layers=2,
+        num_encoder_attention_heads=4,
+        num_decoder_attention_heads=4,
+        max_position_embeddings=128,
+        pad_token_id=0,
+    ),
+}
+"""Those whose sequences are computed one by one."""
 
 GENERATION: dict[str, dict[str, Any]] = {
     "bart": {"forced_bos_token_id": 3, "forced_eos_token_id": 1, "no_repeat_ngram_size": 3, "min_length": 6},

@@ -23,9 +23,10 @@ from hostler.engine.seq2seq_runner import Seq2SeqRunner, arrival_groups
 from hostler.types import SamplingParams, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
 from tests.engine.test_generation import random_prompts
-from tests.tiny_models import SEQ2SEQ_FAMILIES
+from tests.tiny_models import ALONE_SEQ2SEQ_FAMILIES, SEQ2SEQ_FAMILIES
 
 Tiny = Callable[[str], TinyModel]
+EVERY_FAMILY = (*SEQ2SEQ_FAMILIES, *ALONE_SEQ2SEQ_FAMILIES)
 GREEDY = SamplingParams(temperature=0, max_tokens=24)
 
 
@@ -64,7 +65,7 @@ def counted_passes(model: torch.nn.Module) -> Iterator[Passes]:
             handle.remove()
 
 
-@pytest.mark.parametrize("family", SEQ2SEQ_FAMILIES)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_a_request_alone_equals_generate(family: str, tiny: Tiny) -> None:
     model = tiny(family)
     for prompt in random_prompts(model, 4):
@@ -72,7 +73,7 @@ def test_a_request_alone_equals_generate(family: str, tiny: Tiny) -> None:
         assert answer.token_ids == model.reference(prompt, 24)
 
 
-@pytest.mark.parametrize("family", SEQ2SEQ_FAMILIES)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_requests_that_join_and_leave_at_random_equal_generate(family: str, tiny: Tiny) -> None:
     model = tiny(family)
     rng = random.Random(7)
@@ -91,7 +92,7 @@ def test_requests_that_join_and_leave_at_random_equal_generate(family: str, tiny
 
 @pytest.mark.parametrize(
     ("family", "budget"),
-    [*((family, 16) for family in ("t5", "bart", "m2m_100")), *((family, 512) for family in SEQ2SEQ_FAMILIES)],
+    [*((family, 16) for family in ("t5", "bart", "led")), *((family, 512) for family in SEQ2SEQ_FAMILIES)],
 )
 def test_preempted_requests_go_on_without_a_wrong_token(family: str, budget: int, tiny: Tiny) -> None:
     model = tiny(family)
@@ -110,7 +111,7 @@ def test_preempted_requests_go_on_without_a_wrong_token(family: str, budget: int
     assert engine.tokens(range(len(prompts))) == alone
 
 
-@pytest.mark.parametrize("family", ["t5", "bart", "m2m_100"])
+@pytest.mark.parametrize("family", ["t5", "bart", "m2m_100", "longt5"])
 def test_an_aborted_request_takes_nothing_from_its_neighbours(family: str, tiny: Tiny) -> None:
     model = tiny(family)
     prompts = random_prompts(model, 5, seed=4)
@@ -137,7 +138,7 @@ def test_a_seeded_request_is_the_same_alone_and_beside_others(family: str, tiny:
     assert engine.tokens(range(len(prompts))) == alone
 
 
-@pytest.mark.parametrize("family", ["t5", "mt5", "umt5", "bart", "mbart", "plbart", "marian", "pegasus"])
+@pytest.mark.parametrize("family", ["t5", *SEQ2SEQ_FAMILIES])
 def test_running_requests_of_any_age_take_one_decoder_pass_a_step(family: str, tiny: Tiny) -> None:
     model = tiny(family)
     engine = TinyEngine(model)
@@ -162,7 +163,7 @@ def test_requests_that_arrive_together_are_encoded_together(family: str, tiny: T
 
 
 def test_a_decoder_of_unknown_positions_is_run_for_one_sequence_at_a_time(tiny: Tiny) -> None:
-    model = tiny("m2m_100")
+    model = tiny("led")
     engine = TinyEngine(model)
     add_all(engine, random_prompts(model, 3, seed=3), GREEDY)
     with counted_passes(model.model) as passes:
@@ -173,7 +174,9 @@ def test_a_decoder_of_unknown_positions_is_run_for_one_sequence_at_a_time(tiny: 
 
 def test_every_model_type_that_is_batched_is_held_against_generate(tiny: Tiny) -> None:
     tested = {tiny(family).model.config.model_type for family in ("t5", *SEQ2SEQ_FAMILIES)}
-    assert tested >= RELATIVE_MODEL_TYPES | EMBEDDED_MODEL_TYPES
+    assert tested == RELATIVE_MODEL_TYPES | EMBEDDED_MODEL_TYPES
+    alone = {decoder_positions(tiny(family).model) for family in ALONE_SEQ2SEQ_FAMILIES}
+    assert alone == {DecoderPositions.UNKNOWN}
 
 
 def test_a_known_name_over_a_foreign_decoder_is_not_trusted(tiny: Tiny) -> None:

@@ -29,7 +29,9 @@ class DecoderPositions(Enum):
 
 
 RELATIVE_MODEL_TYPES = frozenset({"t5", "mt5", "umt5"})
-EMBEDDED_MODEL_TYPES = frozenset({"bart", "mbart", "plbart", "marian", "pegasus", "blenderbot", "blenderbot-small"})
+EMBEDDED_MODEL_TYPES = frozenset(
+    {"bart", "mbart", "plbart", "mvp", "marian", "pegasus", "blenderbot", "blenderbot-small", "m2m_100"}
+)
 """As `model_type` in `config.json`. Only what the tests compare with `generate` stands in these two."""
 
 
@@ -41,19 +43,31 @@ def decoder_positions(model: PreTrainedModel) -> DecoderPositions:
     if model_type in EMBEDDED_MODEL_TYPES:
         embedding = getattr(model.get_decoder(), "embed_positions", None)
         # Code that comes with a model may use a known type's name for a decoder of its own.
-        if embedding is not None and "position_ids" in inspect.signature(embedding.forward).parameters:
+        if embedding is not None and (_takes_positions(embedding) or _counts_tokens(embedding)):
             return DecoderPositions.EMBEDDED
     return DecoderPositions.UNKNOWN
 
 
+def _takes_positions(embedding: torch.nn.Module) -> bool:
+    return "position_ids" in inspect.signature(embedding.forward).parameters
+
+
+def _counts_tokens(embedding: torch.nn.Module) -> bool:
+    """M2M100 and NLLB look their positions up in a table, by the number of tokens that are not padding."""
+    return hasattr(embedding, "create_position_ids_from_input_ids") and hasattr(embedding, "weights")
+
+
 class RowPositions:
-    """Replaces the positions that a decoder gives to its position embedding, as long as `lengths` is set."""
+    """Replaces what a decoder's position embedding adds to its one new token per row, as long as `lengths` is set."""
 
     def __init__(self, embedding: torch.nn.Module) -> None:
         self.lengths: torch.Tensor | None = None
-        """Tokens that precede the one new token of each row, `[num_rows]` int64; `None` leaves the module alone."""
-        embedding.register_forward_pre_hook(self._put_in, with_kwargs=True)
-        embedding.register_forward_hook(self._reshape)
+        """Tokens that precede the new one of each row, `[num_rows]` int64; `None` leaves the module alone."""
+        if _takes_positions(embedding):
+            embedding.register_forward_pre_hook(self._put_in, with_kwargs=True)
+            embedding.register_forward_hook(self._reshape)
+        else:
+            embedding.register_forward_hook(self._look_up)
 
     def _put_in(
         self, _module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -63,6 +77,13 @@ class RowPositions:
     def _reshape(self, _module: torch.nn.Module, _args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor | None:
         """One sequence of `num_rows` positions went in; `num_rows` sequences of one are wanted."""
         return None if self.lengths is None else output.reshape(self.lengths.shape[0], 1, -1)
+
+    def _look_up(self, module: Any, args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor | None:
+        if self.lengths is None:
+            return None
+        # The call that this replaces has grown the table to the cache's length, so the longest row is in it.
+        positions = module.create_position_ids_from_input_ids(args[0], module.padding_idx, self.lengths.unsqueeze(1))
+        return module.weights[positions].to(output)
 
 
 class DecoderRows:
