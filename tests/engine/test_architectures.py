@@ -142,3 +142,17 @@ def test_what_cannot_be_continued_is_refused_at_load(family: str, tmp_path: Path
 def test_no_architecture_is_taken_for_tested_that_is_not(tiny: Tiny) -> None:
     tested = {tiny(family).model.config.model_type for family in (*FAMILIES, *CAUSAL_FAMILIES)}
     assert tested >= TESTED_IN_ROWS
+
+
+@pytest.mark.parametrize("family", ["gpt2", "codegen", "opt", "gpt_neox", "bloom", "llama", "gemma", *CAUSAL_FAMILIES])
+def test_a_batch_that_one_long_sequence_made_wide_serves_the_short_ones_left_in_it(family: str, tiny: Tiny) -> None:
+    model = tiny(family)
+    limit = model.limits.max_model_len
+    long, short = random_prompts(model, 2, seed=6)
+    long = (long * limit)[: limit - 4]
+    engine = TinyEngine(model)
+    engine.add(0, TokenPrompt(token_ids=long), SamplingParams(temperature=0, max_tokens=4, ignore_eos=True))
+    engine.add(1, TokenPrompt(token_ids=short[:2]), SamplingParams(temperature=0, max_tokens=24, ignore_eos=True))
+    engine.run()
+    assert not engine.failures
+    assert engine.tokens([1]) == [model.reference(short[:2], 24, eos_token_id=None)]

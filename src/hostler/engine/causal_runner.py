@@ -18,6 +18,7 @@ from hostler.engine.row_cache import RowCache
 from hostler.engine.runner import NumericalFailure
 from hostler.engine.sampler import Sampler
 from hostler.engine.scheduler import SchedulerOutput
+from hostler.models.architecture import max_position
 
 
 class CausalRunner:
@@ -31,7 +32,7 @@ class CausalRunner:
         self._can_batch = self._capabilities.batching is Batching.ROWS
         self._own_caches: dict[Request, DynamicCache] = {}
         self._rows: list[Request] = []
-        self._row_cache = RowCache()
+        self._row_cache = RowCache(max_columns=max_position(model.config))
 
     @torch.inference_mode()
     def execute(self, output: SchedulerOutput) -> dict[Request, int | NumericalFailure]:
@@ -73,6 +74,7 @@ class CausalRunner:
 
     def _decode_rows(self) -> torch.Tensor:
         """One token for every row; `[num_rows, vocab_size]`."""
+        self._row_cache.make_room(1)
         last = [request.token_ids(request.num_computed_tokens, request.num_tokens) for request in self._rows]
         input_ids = torch.tensor(last, device=self._device)
         positions = torch.tensor(self._row_cache.row_lengths, device=self._device).unsqueeze(1)

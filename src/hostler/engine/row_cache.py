@@ -104,8 +104,10 @@ class RowLayer(CacheLayerMixin):
 class RowCache(Cache):
     """All layers' rows, and how long each row is."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_columns: int | None = None) -> None:
+        """`max_columns`: how wide the model's tables of positions let a batch be, padding included."""
         super().__init__(layer_class_to_replicate=RowLayer)
+        self._max_columns = max_columns
         self.row_lengths: list[int] = []
         """Tokens of each row."""
 
@@ -123,11 +125,23 @@ class RowCache(Cache):
             layer.leave(row)
         self.row_lengths[row] = self.row_lengths[-1]
         self.row_lengths.pop()
-        excess = self.get_seq_length() - max(self.row_lengths, default=0)
         # Copying the rest pays only when much is gained by it.
         if not self.row_lengths:
             self.layers.clear()
-        elif excess > COLUMN_SLACK:
+        elif self._num_excess_columns() > COLUMN_SLACK:
+            self._trim()
+
+    def make_room(self, num_tokens: int) -> None:
+        """Call before a forward pass: keeps the columns that it appends within `max_columns`."""
+        if self._max_columns is not None and self.get_seq_length() + num_tokens > self._max_columns:
+            self._trim()
+
+    def _num_excess_columns(self) -> int:
+        """Columns that are padding in every row: what a longer sequence left behind."""
+        return self.get_seq_length() - max(self.row_lengths)
+
+    def _trim(self) -> None:
+        if excess := self._num_excess_columns():
             for layer in self.layers:
                 layer.trim(excess)
 
