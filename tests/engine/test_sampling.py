@@ -70,6 +70,8 @@ def test_draws_follow_the_softmax_at_the_temperature(temperature: float) -> None
         (SamplingParams(top_p=0.8, seed=1), {0, 1}),
         (SamplingParams(top_p=0.0, seed=1), {0}),
         (SamplingParams(min_p=0.3, seed=1), {0, 1}),
+        (SamplingParams(typical_p=0.2, seed=1), {1}),
+        (SamplingParams(typical_p=0.8, seed=1), {0, 1}),
     ],
 )
 def test_a_truncated_distribution_gives_all_of_its_tokens_and_no_other(
