@@ -138,7 +138,8 @@ class RowCache(Cache):
 
     def _num_excess_columns(self) -> int:
         """Columns that are padding in every row: what a longer sequence left behind."""
-        return self.get_seq_length() - max(self.row_lengths)
+        num_columns: int = self.get_seq_length()
+        return num_columns - max(self.row_lengths)
 
     def _trim(self) -> None:
         if excess := self._num_excess_columns():
