@@ -19,6 +19,7 @@ from hostler.engine.decoder_rows import (
     decoder_positions,
 )
 from hostler.engine.request import Request
+from hostler.engine.row_cache import RowCache
 from hostler.engine.seq2seq_runner import Seq2SeqRunner, arrival_groups
 from hostler.types import SamplingParams, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
@@ -210,6 +211,32 @@ def test_the_memory_of_sequences_that_have_left_is_given_back(tiny: Tiny) -> Non
     rows.leave(0)
     rows.leave(0)
     assert rows.num_bytes == 0
+
+
+def test_a_step_that_fails_half_way_spoils_no_later_answer(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny("bart")
+    prompts = random_prompts(model, 3, seed=6)
+    engine = TinyEngine(model)
+    engine.add(0, TokenPrompt(token_ids=prompts[0]), GREEDY)
+    engine.step()
+    calls = 0
+    real_join = RowCache.join
+
+    def join_own_alone(cache: RowCache, states: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise MemoryError
+        real_join(cache, states)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RowCache, "join", join_own_alone)
+        engine.add(1, TokenPrompt(token_ids=prompts[1]), GREEDY)
+        engine.step()
+    assert engine.failures.keys() == {0, 1}
+    engine.add(2, TokenPrompt(token_ids=prompts[2]), GREEDY)
+    engine.run()
+    assert engine.tokens([2]) == [model.reference(prompts[2], 24)]
 
 
 def make_request(num_encoder_tokens: int, num_decoder_tokens: int = 1) -> Request:

@@ -118,6 +118,10 @@ class DecoderRows:
         layers = [*self._own.layers, *self._encoders.layers]
         return sum(int(tensor.nbytes) for layer in layers for tensor in (layer.keys, layer.values))
 
+    def clear(self) -> None:
+        """Remove every row, those too that a failed step has left half joined."""
+        self._own, self._encoders = RowCache(), RowCache()
+
     def decode(self, token_ids: list[int]) -> torch.Tensor:
         """Logits after one more token for every row, `[num_rows, vocab_size]`."""
         device = self._model.device

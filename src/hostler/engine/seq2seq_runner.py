@@ -70,6 +70,9 @@ class Seq2SeqRunner:
                 self._decoder_rows.leave(row)
                 self._rows[row] = self._rows[-1]
                 self._rows.pop()
+        if not self._rows:
+            # After a step that failed, all that took part are dropped, but not all of them have become rows.
+            self._decoder_rows.clear()
 
     def _is_whole(self, request: Request, num_tokens: int) -> bool:
         """Whether a sequence can go from nothing to its first row in this step."""
