@@ -43,6 +43,7 @@ class TinyModel:
             eos_token_ids=frozenset([config.eos_token_id]),
             vocab_size=self.model.get_input_embeddings().num_embeddings,
             chat_format=ChatFormat.TEMPLATE if self.tokenizer.chat_template else ChatFormat.PLAIN,
+            is_end_forced=config.forced_eos_token_id is not None,
         )
 
     def runner(self) -> ModelRunner:

@@ -62,6 +62,15 @@ def test_a_request_that_ignores_the_end_is_not_made_to_end(tiny: Tiny) -> None:
     assert len(answer.token_ids) == 9
 
 
+def test_a_forced_end_is_a_cut_answer_and_a_chosen_one_is_not(tiny: Tiny) -> None:
+    model = with_config(tiny("marian"), forced_eos_token_id=1)
+    prompt = TokenPrompt(token_ids=random_prompts(model, 1, seed=15)[0])
+    cut = TinyEngine(model).answer(prompt, SamplingParams(temperature=0, max_tokens=5))
+    assert (cut.finish_reason, len(cut.token_ids), cut.token_ids[-1]) == (FinishReason.LENGTH, 5, 1)
+    ended = TinyEngine(model).answer(prompt, SamplingParams(temperature=0, max_tokens=5, logit_bias={1: 100.0}))
+    assert (ended.finish_reason, ended.token_ids) == (FinishReason.STOP, [1])
+
+
 def test_sampled_answers_keep_the_rules_too(tiny: Tiny) -> None:
     model = with_config(tiny("llama"), suppress_tokens=list(range(200)), forced_bos_token_id=None)
     prompt = random_prompts(model, 1, seed=14)[0]

@@ -53,6 +53,7 @@ def _limits(loaded: LoadedModel) -> ModelLimits:
         eos_token_ids=_eos_token_ids(loaded),
         vocab_size=loaded.model.get_input_embeddings().num_embeddings,
         chat_format=loaded.facts.chat_format,
+        is_end_forced=generation_config.forced_eos_token_id is not None,
     )
 
 

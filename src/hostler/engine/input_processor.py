@@ -24,6 +24,8 @@ class ModelLimits:
     eos_token_ids: frozenset[int]
     vocab_size: int
     chat_format: ChatFormat
+    is_end_forced: bool = False
+    """Whether `generation_config.json` asks for an end token at the last place."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class InputProcessor:
             encoder_token_ids=token_ids if is_seq2seq else None,
             max_tokens=max_tokens,
             stop_token_ids=end_ids | frozenset(params.stop_token_ids),
+            is_end_forced=self._limits.is_end_forced,
         )
 
     def _tokenize_text(self, text: str) -> list[int]:

@@ -42,6 +42,8 @@ class Request:
     """End-of-sequence tokens, unless they are to be ignored, and the caller's own."""
     encoder_token_ids: list[int] | None = None
     """The encoder's input; `None` for causal models."""
+    is_end_forced: bool = False
+    """The model puts an end token at the last place whatever happens, so that there it does not mean an end."""
     output_token_ids: list[int] = field(default_factory=list)
     num_computed_tokens: int = 0
     """Tokens whose keys and values are in the cache."""
@@ -85,8 +87,11 @@ class Request:
     def append(self, token_id: int) -> FinishReason | None:
         """Add a sampled token; says whether the sequence ends with it."""
         self.output_token_ids.append(token_id)
+        is_last = len(self.output_token_ids) >= self.max_tokens
+        if is_last and self.is_end_forced:
+            return FinishReason.LENGTH
         if token_id in self.stop_token_ids and len(self.output_token_ids) > self.params.min_tokens:
             return FinishReason.STOP
-        if len(self.output_token_ids) >= self.max_tokens:
+        if is_last:
             return FinishReason.LENGTH
         return None
