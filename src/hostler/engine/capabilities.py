@@ -181,14 +181,15 @@ class _Trial:
         return distance < self._tolerance
 
     def step_by_step(self) -> float:
-        """The second half token by token, while another sequence is computed in between."""
+        """Tokens of the second half one by one, after another sequence was computed in between."""
         cache = self._capabilities.new_cache(self._model)
         self._compute(cache, 0, self.HALF)
-        distances = []
-        for position in range(self.HALF, self.LENGTH):
-            # RecurrentGemma keeps its state in its modules, where the next sequence overwrites it.
-            self._compute(self._capabilities.new_cache(self._model), 0, self.HALF, self._input_ids.flip(1))
-            distances.append(self._distance(self._compute(cache, position, position + 1), position))
+        # RecurrentGemma keeps its state in its modules, where the next sequence overwrites it.
+        self._compute(self._capabilities.new_cache(self._model), 0, self.HALF, self._input_ids.flip(1))
+        distances = [
+            self._distance(self._compute(cache, position, position + 1), position)
+            for position in range(self.HALF, self.LENGTH - 1)
+        ]
         # Not the largest: in half precision a router may send a token to another expert, and that is no error.
         return median(distances)
 
