@@ -21,9 +21,7 @@ def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_nothing_is_known")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(
-    "family", ["gpt2", "opt", "bloom", "llama", "falcon_alibi", "gpt_neo", "mpt", "xglm", "mixtral"]
-)
+@pytest.mark.parametrize("family", ["gpt2", "opt", "llama", "falcon_alibi", "gpt_neo", "xglm", "mixtral"])
 def test_an_unknown_architecture_that_can_be_batched_is(family: str, dtype: torch.dtype, tiny: Tiny) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny(family).model.name_or_path, dtype=dtype).eval()
     found = capabilities_of(model)
@@ -36,6 +34,12 @@ def test_an_unknown_architecture_that_can_be_batched_is(family: str, dtype: torc
 def test_an_unknown_architecture_with_windows_is_served_alone_since_no_trial_reaches_beyond_them(
     family: str, tiny: Tiny
 ) -> None:
+    assert capabilities_of(tiny(family).model).batching is Batching.ALONE
+
+
+@pytest.mark.usefixtures("_nothing_is_known")
+@pytest.mark.parametrize("family", ["bloom", "mpt", "bigbird_pegasus"])
+def test_an_unknown_architecture_that_is_not_told_positions_is_served_alone(family: str, tiny: Tiny) -> None:
     assert capabilities_of(tiny(family).model).batching is Batching.ALONE
 
 
