@@ -5,6 +5,7 @@ vary from token to token, which the usual initialisation of an untrained model d
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ ALONE_SEQ2SEQ_FAMILIES = tuple(ALONE_SEQ2SEQ_CONFIGS)
 MAX_POSITIONS = 128
 """Of every family with a limit; T5 has none."""
 VOCAB_SIZE = 480
+ALPHABET_SIZE = 90
+"""Characters that have a token of their own where the others fall back to bytes."""
 
 _FIRST_SEED = 4
 """With it, no family falls into repeating one token on the prompts tried; BLOOM and T5 do with most others."""
@@ -120,6 +123,12 @@ def _byte_level_bpe_with_bos(specials: _Specials) -> Tokenizer:
     return tokenizer
 
 
+def _frequent_characters(count: int) -> list[str]:
+    """Of the corpus. The trainer's own choice between characters of like frequency differs from run to run."""
+    counted = Counter("".join(_CORPUS).replace(" ", "▁"))
+    return sorted(counted, key=lambda character: (-counted[character], character))[:count]
+
+
 def _byte_fallback_bpe(specials: _Specials) -> Tokenizer:
     """As Gemma's: `▁` for spaces, a byte token for each byte of a character that has none of its own."""
     trained = Tokenizer(models.BPE())
@@ -127,7 +136,8 @@ def _byte_fallback_bpe(specials: _Specials) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=VOCAB_SIZE + len(byte_tokens),
         special_tokens=[*specials.tokens, *byte_tokens],
-        limit_alphabet=90,
+        limit_alphabet=ALPHABET_SIZE,
+        initial_alphabet=_frequent_characters(ALPHABET_SIZE),
         max_token_length=12,
         show_progress=False,
     )
@@ -170,6 +180,12 @@ def _unigram(specials: _Specials) -> Tokenizer:
         vocab_size=VOCAB_SIZE, special_tokens=list(specials.tokens), unk_token=specials.unk, show_progress=False
     )
     tokenizer.train_from_iterator(_CORPUS, trainer)
+    # The trainer takes characters of like score in another order in each run, which shows in their third decimals.
+    learned = json.loads(tokenizer.to_str())["model"]
+    pieces = [(piece, round(score, 2)) for piece, score in learned["vocab"]]
+    num_specials = len(specials.tokens)
+    pieces[num_specials:] = sorted(pieces[num_specials:], key=lambda scored: (-scored[1], scored[0]))
+    tokenizer.model = models.Unigram(pieces, learned["unk_id"])
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {specials.eos}", special_tokens=[(specials.eos, tokenizer.token_to_id(specials.eos))]
     )
