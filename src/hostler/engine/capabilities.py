@@ -47,6 +47,8 @@ class Capabilities:
     """How `CausalRunner` may use a model."""
 
     batching: Batching
+    prefills_together: bool = False
+    """Several whole prompts may be computed in one pass, padded on their left."""
     computes_chunks: bool = True
     """A prompt may be computed in pieces; otherwise all of it in one forward pass."""
     cache_argument: str = "past_key_values"
@@ -93,7 +95,7 @@ def capabilities_of(model: PreTrainedModel) -> Capabilities:
     """
     declared = _declared(model)
     if declared.batching is Batching.ROWS and model.config.model_type in TESTED_IN_ROWS:
-        return declared
+        return replace(declared, prefills_together=True)
     measured: Capabilities = _measured(model, declared)
     logger.info(
         "architecture_measured type=%s batching=%s computes_chunks=%s",

@@ -1,11 +1,12 @@
 """The generic path for decoder-only models: what every one of them accepts, and nothing else.
 
-A prompt is computed alone, in chunks, in a cache of its own. Once it has its first token it becomes a row of the batch,
-which decodes together. Where `hostler.engine.capabilities` finds that a model cannot be batched (state-space and hybrid
-models, among others) sequences keep their own caches and are computed one after the other.
+Prompts that begin in the same step are computed together; one that is too long for a step alone, in chunks, in a cache
+of its own. Once a prompt has its first token it becomes a row of the batch, which decodes together. Where
+`hostler.engine.capabilities` finds that a model cannot be batched (state-space and hybrid models, among others)
+sequences keep their own caches and are computed one after the other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
@@ -19,6 +20,9 @@ from hostler.engine.runner import NumericalFailure
 from hostler.engine.sampler import Sampler
 from hostler.engine.scheduler import SchedulerOutput
 from hostler.models.architecture import max_position
+
+MAX_PADDING = 1.5
+"""Prompts are put together as long as padding makes the batch no larger than so many times their tokens."""
 
 
 class CausalRunner:
@@ -43,8 +47,11 @@ class CausalRunner:
             # The scheduler gives every running sequence its token before it gives prompts theirs.
             assert in_rows <= output.num_scheduled_tokens.keys()
             sampled |= self._sampler.sample(self._decode_rows(), self._rows)
+        prompts = [request for request in output.num_scheduled_tokens if self._can_begin_together(request, output)]
+        for group in alike(prompts):
+            sampled |= self._sampler.sample(self._compute_prompts(group), group)
         for request, num_tokens in output.num_scheduled_tokens.items():
-            if request in in_rows:
+            if request in in_rows or request in prompts:
                 continue
             is_up_to_date = num_tokens == request.num_new_tokens
             if not (is_up_to_date or self._capabilities.computes_chunks):
@@ -54,7 +61,8 @@ class CausalRunner:
                 sampled |= self._sampler.sample(logits, [request])
                 if self._can_batch:
                     self._join(request)
-        return sampled
+        # In the order of the schedule, not in that of the passes.
+        return {request: sampled[request] for request in output.num_scheduled_tokens if request in sampled}
 
     @torch.inference_mode()
     def free(self, requests: Iterable[Request]) -> None:
@@ -81,6 +89,30 @@ class CausalRunner:
         mask = self._row_cache.attention_mask(1, self._device)
         logits = self._forward(input_ids, mask, positions, self._row_cache)
         self._row_cache.grew(1)
+        return logits
+
+    def _can_begin_together(self, request: Request, output: SchedulerOutput) -> bool:
+        """Whether all of a sequence is to be computed in this step, and nothing of it was before."""
+        return (
+            self._capabilities.prefills_together
+            and request.num_computed_tokens == 0
+            and output.num_scheduled_tokens[request] == request.num_new_tokens
+            and not request.needs_prompt_scores
+        )
+
+    def _compute_prompts(self, requests: list[Request]) -> torch.Tensor:
+        """Whole sequences in one pass, each of which becomes a row; `[num_requests, vocab_size]`."""
+        lengths = torch.tensor([request.num_tokens for request in requests], device=self._device).unsqueeze(1)
+        width = int(lengths.max())
+        padded = [[0] * (width - request.num_tokens) + request.token_ids(0, request.num_tokens) for request in requests]
+        positions = torch.arange(width, device=self._device) - (width - lengths)
+        cache = DynamicCache()
+        input_ids = torch.tensor(padded, device=self._device)
+        logits = self._forward(input_ids, (positions >= 0).long(), positions.clamp(min=0), cache)
+        for row, request in enumerate(requests):
+            own = slice(row, row + 1), slice(None), slice(width - request.num_tokens, None)
+            self._row_cache.join([(layer.keys[own], layer.values[own]) for layer in cache.layers])
+            self._rows.append(request)
         return logits
 
     def _compute_alone(self, request: Request, num_tokens: int) -> torch.Tensor:
@@ -114,3 +146,16 @@ class CausalRunner:
         cache = self._own_caches.pop(request)
         self._row_cache.join([(layer.keys, layer.values) for layer in cache.layers])
         self._rows.append(request)
+
+
+def alike(requests: list[Request]) -> Iterator[list[Request]]:
+    """Sequences in groups of similar length, none of which is mostly padding."""
+    group: list[Request] = []
+    for request in sorted(requests, key=lambda candidate: candidate.num_tokens):
+        num_tokens = request.num_tokens + sum(member.num_tokens for member in group)
+        if group and request.num_tokens * (len(group) + 1) > MAX_PADDING * num_tokens:
+            yield group
+            group = []
+        group.append(request)
+    if group:
+        yield group

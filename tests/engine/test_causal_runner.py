@@ -1,0 +1,67 @@
+"""How the causal runner divides a step into forward passes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hostler.engine.causal_runner import MAX_PADDING, alike
+from hostler.engine.request import Request
+from hostler.types import SamplingParams, TokenPrompt
+from tests.engine.harness import TinyEngine, TinyModel
+from tests.engine.test_generation import random_prompts
+
+
+def make_request(num_tokens: int) -> Request:
+    return Request(
+        request_id=num_tokens,
+        index=0,
+        params=SamplingParams(),
+        prompt_token_ids=[1] * num_tokens,
+        max_tokens=8,
+        stop_token_ids=frozenset(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("lengths", "groups"),
+    [
+        ([], []),
+        ([7], [[7]]),
+        ([10, 10, 10], [[10, 10, 10]]),
+        ([300, 10, 290, 12], [[10, 12], [290, 300]]),
+    ],
+)
+def test_prompts_of_like_length_are_put_together(lengths: list[int], groups: list[list[int]]) -> None:
+    found = list(alike([make_request(length) for length in lengths]))
+    assert [[request.num_tokens for request in group] for group in found] == groups
+    for group in found:
+        padded = len(group) * max(request.num_tokens for request in group)
+        assert padded <= MAX_PADDING * sum(request.num_tokens for request in group)
+
+
+def test_prompts_of_one_step_share_a_pass_and_so_do_their_next_tokens(
+    tiny: Callable[[str], TinyModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny("llama")
+    shapes: list[tuple[int, ...]] = []
+    forward = model.model.forward
+
+    def counting_forward(input_ids: Any, *args: Any, **kwargs: Any) -> Any:
+        shapes.append(tuple(input_ids.shape))
+        return forward(input_ids, *args, **kwargs)
+
+    runner = model.runner()
+    monkeypatch.setattr(model.model, "forward", counting_forward)
+    engine = TinyEngine(model, runner=runner)
+    prompts = [prompt[:1] * length for length, prompt in zip((20, 22, 24, 26), random_prompts(model, 4), strict=True)]
+    for request_id, prompt in enumerate(prompts):
+        engine.add(
+            request_id, TokenPrompt(token_ids=prompt), SamplingParams(temperature=0, max_tokens=4, ignore_eos=True)
+        )
+    engine.run()
+    assert shapes == [(4, 26), (4, 1), (4, 1), (4, 1)]
+    monkeypatch.undo()
+    for request_id, prompt in enumerate(prompts):
+        expected = model.reference(prompt, 4, eos_token_id=-1)
+        assert engine.sequences[request_id, 0].token_ids == expected
