@@ -108,7 +108,7 @@ def test_padding_counts_as_used_cache() -> None:
     assert cache.allocate_slots(other, 1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     lengths=st.lists(st.tuples(st.integers(1, 60), st.integers(1, 30)), min_size=1, max_size=12),
     capacity_blocks=st.integers(6, 20),
