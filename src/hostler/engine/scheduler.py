@@ -6,7 +6,7 @@ shape (`schedule`, then `update_from_output`) are vLLM's (its v1 scheduler).
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hostler.engine.kv_cache import KVCacheManager
@@ -120,7 +120,3 @@ class Scheduler:
         self.kv_cache.free(request)
         request.status = RequestStatus.FINISHED
         request.finish_reason = reason
-
-    def requests(self) -> Iterable[Request]:
-        """All sequences, running ones first."""
-        return [*self.running, *self.waiting]

@@ -66,6 +66,7 @@ class WorkerClient:
         self._on_progress: Callable[[LoadProgress], None] | None = None
         self._ended = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
+        """Kept, since a loop holds its tasks weakly."""
 
     @classmethod
     async def connect(
