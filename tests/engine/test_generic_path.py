@@ -1,11 +1,11 @@
-"""How the causal runner divides a step into forward passes."""
+"""How the generic path divides a step into forward passes."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from hostler.engine.causal_runner import MAX_PADDING, alike
+from hostler.engine.generic_path import MAX_PADDING, alike
 from hostler.engine.request import Request
 from hostler.types import SamplingParams, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
