@@ -1,161 +1,39 @@
-"""The generic path for decoder-only models: what every one of them accepts, and nothing else.
+"""Runs decoder-only models: a path computes the logits, the sampler chooses the tokens."""
 
-Prompts that begin in the same step are computed together; one that is too long for a step alone, in chunks, in a cache
-of its own. Once a prompt has its first token it becomes a row of the batch, which decodes together. Where
-`hostler.engine.capabilities` finds that a model cannot be batched (state-space and hybrid models, among others)
-sequences keep their own caches and are computed one after the other.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
-from hostler.engine.capabilities import Batching, capabilities_of
+from hostler.engine.capabilities import capabilities_of
+from hostler.engine.causal_path import CausalPath
 from hostler.engine.generation_rules import GenerationRules
-from hostler.engine.logprobs import score_prompt
+from hostler.engine.generic_path import GenericPath
 from hostler.engine.request import Request
-from hostler.engine.row_cache import RowCache
 from hostler.engine.runner import NumericalFailure
 from hostler.engine.sampler import Sampler
 from hostler.engine.scheduler import SchedulerOutput
-from hostler.models.architecture import max_position
-
-MAX_PADDING = 1.5
-"""Prompts are put together as long as padding makes the batch no larger than so many times their tokens."""
 
 
 class CausalRunner:
     """Implements `ModelRunner` over a transformers causal model in eval mode."""
 
     def __init__(self, model: PreTrainedModel) -> None:
-        self._model = model
-        self._device: torch.device = model.device
-        self._sampler = Sampler(self._device, GenerationRules(model.generation_config, self._device))
-        self._capabilities = capabilities_of(model)
-        self._can_batch = self._capabilities.batching is Batching.ROWS
-        self._own_caches: dict[Request, DynamicCache] = {}
-        self._rows: list[Request] = []
-        self._row_cache = RowCache(max_columns=max_position(model.config))
+        self._sampler = Sampler(model.device, GenerationRules(model.generation_config, model.device))
+        self._path: CausalPath = GenericPath(model, capabilities_of(model))
 
     @torch.inference_mode()
     def execute(self, output: SchedulerOutput) -> dict[Request, int | NumericalFailure]:
-        self._drop_caches(output.preempted)
-        in_rows = set(self._rows)
+        self._path.drop(output.preempted)
         sampled: dict[Request, int | NumericalFailure] = {}
-        if self._rows:
-            # The scheduler gives every running sequence its token before it gives prompts theirs.
-            assert in_rows <= output.num_scheduled_tokens.keys()
-            sampled |= self._sampler.sample(self._decode_rows(), self._rows)
-        prompts = [request for request in output.num_scheduled_tokens if self._can_begin_together(request, output)]
-        for group in alike(prompts):
-            sampled |= self._sampler.sample(self._compute_prompts(group), group)
-        for request, num_tokens in output.num_scheduled_tokens.items():
-            if request in in_rows or request in prompts:
-                continue
-            is_up_to_date = num_tokens == request.num_new_tokens
-            if not (is_up_to_date or self._capabilities.computes_chunks):
-                continue
-            logits = self._compute_alone(request, num_tokens)
-            if is_up_to_date:
-                sampled |= self._sampler.sample(logits, [request])
-                if self._can_batch:
-                    self._join(request)
+        for requests, logits in self._path.compute(output):
+            sampled |= self._sampler.sample(logits, requests)
         # In the order of the schedule, not in that of the passes.
         return {request: sampled[request] for request in output.num_scheduled_tokens if request in sampled}
 
     @torch.inference_mode()
     def free(self, requests: Iterable[Request]) -> None:
         gone = list(requests)
-        self._drop_caches(gone)
+        self._path.drop(gone)
         for request in gone:
             self._sampler.free(request)
-
-    def _drop_caches(self, requests: Iterable[Request]) -> None:
-        for request in requests:
-            self._own_caches.pop(request, None)
-            if request in self._rows:
-                row = self._rows.index(request)
-                self._row_cache.leave(row)
-                self._rows[row] = self._rows[-1]
-                self._rows.pop()
-
-    def _decode_rows(self) -> torch.Tensor:
-        """One token for every row; `[num_rows, vocab_size]`."""
-        self._row_cache.make_room(1)
-        last = [request.token_ids(request.num_computed_tokens, request.num_tokens) for request in self._rows]
-        input_ids = torch.tensor(last, device=self._device)
-        positions = torch.tensor(self._row_cache.row_lengths, device=self._device).unsqueeze(1)
-        mask = self._row_cache.attention_mask(1, self._device)
-        logits = self._forward(input_ids, mask, positions, self._row_cache)
-        self._row_cache.grew(1)
-        return logits
-
-    def _can_begin_together(self, request: Request, output: SchedulerOutput) -> bool:
-        """Whether all of a sequence is to be computed in this step, and nothing of it was before."""
-        return (
-            self._capabilities.prefills_together
-            and request.num_computed_tokens == 0
-            and output.num_scheduled_tokens[request] == request.num_new_tokens
-            and not request.needs_prompt_scores
-        )
-
-    def _compute_prompts(self, requests: list[Request]) -> torch.Tensor:
-        """Whole sequences in one pass, each of which becomes a row; `[num_requests, vocab_size]`."""
-        lengths = torch.tensor([request.num_tokens for request in requests], device=self._device).unsqueeze(1)
-        width = int(lengths.max())
-        padded = [[0] * (width - request.num_tokens) + request.token_ids(0, request.num_tokens) for request in requests]
-        positions = torch.arange(width, device=self._device) - (width - lengths)
-        cache = DynamicCache()
-        input_ids = torch.tensor(padded, device=self._device)
-        logits = self._forward(input_ids, (positions >= 0).long(), positions.clamp(min=0), cache)
-        for row, request in enumerate(requests):
-            own = slice(row, row + 1), slice(None), slice(width - request.num_tokens, None)
-            self._row_cache.join([(layer.keys[own], layer.values[own]) for layer in cache.layers])
-            self._rows.append(request)
-        return logits
-
-    def _compute_alone(self, request: Request, num_tokens: int) -> torch.Tensor:
-        """The next tokens of one sequence in its own cache; `[1, vocab_size]` after the last of them."""
-        start, stop = request.num_computed_tokens, request.num_computed_tokens + num_tokens
-        cache = self._own_caches.get(request)
-        if cache is None:
-            # Nothing was computed yet, though it may count as computed: chunks that the model cannot take were left.
-            start = 0
-            cache = self._own_caches[request] = self._capabilities.new_cache(self._model)
-        input_ids = torch.tensor([request.token_ids(start, stop)], device=self._device)
-        mask = torch.ones((1, stop), dtype=torch.long, device=self._device)
-        positions = torch.arange(start, stop, device=self._device).unsqueeze(0)
-        if not request.needs_prompt_scores:
-            return self._forward(input_ids, mask, positions, cache)
-        logits = self._capabilities.forward(self._model, input_ids, mask, positions, cache, num_logits=0)
-        score_prompt(logits[0], request, start)
-        return logits[:, -1]
-
-    def _forward(
-        self,
-        input_ids: torch.Tensor,
-        mask: torch.Tensor,
-        positions: torch.Tensor,
-        cache: DynamicCache | RowCache,
-    ) -> torch.Tensor:
-        """Logits after the last token of each row, `[num_rows, vocab_size]`."""
-        return self._capabilities.forward(self._model, input_ids, mask, positions, cache)[:, -1]
-
-    def _join(self, request: Request) -> None:
-        cache = self._own_caches.pop(request)
-        self._row_cache.join([(layer.keys, layer.values) for layer in cache.layers])
-        self._rows.append(request)
-
-
-def alike(requests: list[Request]) -> Iterator[list[Request]]:
-    """Sequences in groups of similar length, none of which is mostly padding."""
-    group: list[Request] = []
-    for request in sorted(requests, key=lambda candidate: candidate.num_tokens):
-        num_tokens = request.num_tokens + sum(member.num_tokens for member in group)
-        if group and request.num_tokens * (len(group) + 1) > MAX_PADDING * num_tokens:
-            yield group
-            group = []
-        group.append(request)
-    if group:
-        yield group
