@@ -1,5 +1,7 @@
 """The scheduler by itself: integers in, integers out."""
 
+from typing import NamedTuple
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ from hostler.types import FinishReason, SamplingParams
 END = 99
 
 
-def make_request(num_prompt_tokens: int, max_tokens: int = 8, request_id: int = 0) -> Request:
+def make_request(num_prompt_tokens: int, max_tokens: int = 8, request_id: int = 0, priority: int = 0) -> Request:
     return Request(
         request_id=request_id,
         index=0,
@@ -19,6 +21,7 @@ def make_request(num_prompt_tokens: int, max_tokens: int = 8, request_id: int = 
         prompt_token_ids=[1] * num_prompt_tokens,
         max_tokens=max_tokens,
         stop_token_ids=frozenset([END]),
+        priority=priority,
     )
 
 
@@ -92,7 +95,7 @@ def test_the_youngest_makes_way_when_the_cache_is_full_and_comes_back_first() ->
     output = scheduler.schedule()
     assert output.preempted == [young]
     assert output.num_scheduled_tokens == {old: 1}
-    assert list(scheduler.waiting) == [young, late]
+    assert scheduler.waiting == [young, late]
     assert young.status is RequestStatus.PREEMPTED
     assert young.num_new_tokens == BLOCK_SIZE + 1
 
@@ -108,35 +111,122 @@ def test_padding_counts_as_used_cache() -> None:
     assert cache.allocate_slots(other, 1)
 
 
-@settings(max_examples=200)
+def test_a_lower_priority_number_goes_first_and_equals_keep_their_order() -> None:
+    scheduler = make_scheduler(max_num_seqs=1)
+    requests = [make_request(2, max_tokens=1, request_id=i, priority=p) for i, p in enumerate([0, 5, -3, 0, -3, 5])]
+    for request in requests:
+        scheduler.add_request(request)
+    served: list[int] = []
+    while scheduler.has_requests():
+        served += [request.request_id for request in finish_step(scheduler, scheduler.schedule())]
+    assert served == [2, 4, 0, 3, 1, 5]
+
+
+def test_a_running_sequence_does_not_make_way_for_one_that_waits_whatever_its_priority() -> None:
+    scheduler = make_scheduler(max_num_seqs=1)
+    running, urgent = make_request(2, max_tokens=3, priority=9), make_request(2, priority=-9)
+    scheduler.add_request(running)
+    finish_step(scheduler, scheduler.schedule())
+    scheduler.add_request(urgent)
+    for _ in range(2):
+        output = scheduler.schedule()
+        assert output.num_scheduled_tokens == {running: 1}
+        finish_step(scheduler, output)
+    assert list(scheduler.schedule().num_scheduled_tokens) == [urgent]
+
+
+def test_the_least_urgent_makes_way_when_the_cache_is_full_even_if_it_is_the_oldest() -> None:
+    scheduler = make_scheduler(capacity=4 * BLOCK_SIZE, max_num_batched_tokens=64)
+    patient, urgent = make_request(BLOCK_SIZE, priority=1), make_request(2 * BLOCK_SIZE)
+    scheduler.add_request(patient)
+    finish_step(scheduler, scheduler.schedule())
+    scheduler.add_request(urgent)
+    finish_step(scheduler, scheduler.schedule())
+    assert scheduler.running == [patient, urgent]
+    output = scheduler.schedule()
+    assert output.preempted == [patient]
+    assert output.num_scheduled_tokens == {urgent: 1}
+
+
+class Arrival(NamedTuple):
+    num_prompt_tokens: int
+    max_tokens: int
+    priority: int
+    num_steps_before: int
+    """Steps between the one before and this one."""
+    abort_after: int
+    """Step at which it is aborted, if it is still there."""
+
+
+arrivals = st.lists(
+    st.builds(
+        Arrival,
+        num_prompt_tokens=st.integers(1, 60),
+        max_tokens=st.integers(1, 30),
+        priority=st.integers(-2, 2),
+        num_steps_before=st.integers(0, 4),
+        abort_after=st.one_of(st.just(10_000), st.integers(1, 40)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+def checked_step(scheduler: Scheduler) -> None:
+    """One step, held to everything that a step promises."""
+    decoding = {request for request in scheduler.running if request.num_new_tokens == 1}
+    first_prefilling = min(set(scheduler.running) - decoding, key=lambda r: r.turn, default=None)
+    queue = list(scheduler.waiting)
+    assert queue == sorted(queue, key=lambda r: r.turn)
+    output = scheduler.schedule()
+    scheduled, preempted = output.num_scheduled_tokens, set(output.preempted)
+    assert scheduled, "a step without work while requests wait"
+    assert sum(scheduled.values()) <= scheduler.max_num_batched_tokens
+    assert len(scheduler.running) <= scheduler.max_num_seqs
+    assert scheduler.kv_cache.num_used_tokens <= scheduler.kv_cache.capacity_tokens
+    assert not preempted & scheduled.keys()
+    # Who decodes gets its token in every step; of the prompts, at least the first goes on.
+    assert decoding - preempted <= scheduled.keys()
+    assert first_prefilling is None or first_prefilling in preempted or scheduled[first_prefilling] > 0
+    # Nobody makes way for one whose turn is later.
+    assert all(victim.turn > request.turn for victim in preempted for request in scheduler.running)
+    # Who begins was at the head of the queue, and nobody was passed over.
+    begun = [request for request in scheduled if request in queue]
+    assert begun == queue[: len(begun)]
+    finish_step(scheduler, output)
+
+
+@settings(max_examples=300)
 @given(
-    lengths=st.lists(st.tuples(st.integers(1, 60), st.integers(1, 30)), min_size=1, max_size=12),
+    arrivals=arrivals,
     capacity_blocks=st.integers(6, 20),
     budget=st.integers(1, 40),
     max_num_seqs=st.integers(1, 6),
-    aborted=st.sets(st.integers(0, 11)),
 )
-def test_every_sequence_gets_all_its_tokens_within_the_limits(
-    lengths: list[tuple[int, int]], capacity_blocks: int, budget: int, max_num_seqs: int, aborted: set[int]
+def test_every_sequence_gets_all_its_tokens_in_its_turn_and_within_the_limits(
+    arrivals: list[Arrival], capacity_blocks: int, budget: int, max_num_seqs: int
 ) -> None:
-    capacity = capacity_blocks * BLOCK_SIZE
-    scheduler = make_scheduler(capacity, max_num_seqs, budget)
-    requests = [make_request(prompt, answer, number) for number, (prompt, answer) in enumerate(lengths)]
-    for request in requests:
-        scheduler.add_request(request)
+    scheduler = make_scheduler(capacity_blocks * BLOCK_SIZE, max_num_seqs, budget)
+    requests: list[Request] = []
     num_steps = 0
-    while scheduler.has_requests():
-        output = scheduler.schedule()
-        assert output.num_scheduled_tokens, "a step without work while requests wait"
-        assert sum(output.num_scheduled_tokens.values()) <= scheduler.max_num_batched_tokens
-        assert len(scheduler.running) <= max_num_seqs
-        assert scheduler.kv_cache.num_used_tokens <= capacity
-        finish_step(scheduler, output)
+
+    def step() -> None:
+        nonlocal num_steps
+        if scheduler.has_requests():
+            checked_step(scheduler)
         num_steps += 1
-        if num_steps == 3:
-            for request in requests:
-                if request.request_id in aborted:
-                    scheduler.finish(request, FinishReason.ABORT)
+        for request in requests:
+            if arrivals[request.request_id].abort_after == num_steps:
+                scheduler.finish(request, FinishReason.ABORT)
+
+    for number, arrival in enumerate(arrivals):
+        for _ in range(arrival.num_steps_before):
+            step()
+        request = make_request(arrival.num_prompt_tokens, arrival.max_tokens, number, arrival.priority)
+        requests.append(request)
+        scheduler.add_request(request)
+    while scheduler.has_requests():
+        step()
     assert scheduler.kv_cache.num_used_tokens == 0
     for request in requests:
         assert request.finish_reason is not None

@@ -40,6 +40,10 @@ class Request:
     max_tokens: int
     stop_token_ids: frozenset[int]
     """End-of-sequence tokens, unless they are to be ignored, and the caller's own."""
+    priority: int = 0
+    """Lower is served earlier."""
+    arrival: int = 0
+    """Counts up with each sequence that the scheduler takes in; breaks ties of priority. The scheduler sets it."""
     encoder_token_ids: list[int] | None = None
     """The encoder's input; `None` for causal models."""
     is_end_forced: bool = False
@@ -53,6 +57,11 @@ class Request:
     """One for each output token, where the caller asked for logprobs."""
     prompt_scores: list[TokenScore] = field(default_factory=list)
     """The same for the prompt, as far as it has been computed. Kept when the sequence is preempted."""
+
+    @property
+    def turn(self) -> tuple[int, int]:
+        """Sorts sequences by who is served first and makes way last. No two are equal."""
+        return self.priority, self.arrival
 
     @property
     def num_tokens(self) -> int:

@@ -5,7 +5,7 @@ computed, and a step lets the second number catch up with the first within a bud
 shape (`schedule`, then `update_from_output`) are vLLM's (its v1 scheduler).
 """
 
-from collections import deque
+from bisect import bisect_left, insort
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,36 +19,46 @@ class SchedulerOutput:
     """The work of one step."""
 
     num_scheduled_tokens: dict[Request, int]
-    """Running sequences first, oldest first. A sequence gets a sampled token when this brings it up to date."""
+    """Running sequences first, those that decode before those that prefill. A sequence gets a sampled token when this
+    brings it up to date."""
     preempted: list[Request]
     """Sequences whose cache must be dropped before the step."""
 
 
 class Scheduler:
-    """First come, first served. Sequences that run go before those that wait."""
+    """First come, first served within a priority. Sequences that run go before those that wait, whatever theirs is.
+
+    A place in the queue is a `Request.turn`, which is kept for life: one that was preempted came before all of its
+    priority that still wait, and is therefore before them again.
+    """
 
     def __init__(self, kv_cache: KVCacheManager, *, max_num_seqs: int, max_num_batched_tokens: int) -> None:
         """A budget below `max_num_seqs` would leave running sequences without their one token; it is raised to it."""
         self.kv_cache = kv_cache
         self.max_num_seqs = max_num_seqs
         self.max_num_batched_tokens = max(max_num_batched_tokens, max_num_seqs)
-        self.waiting: deque[Request] = deque()
+        self.waiting: list[Request] = []
+        """By their turn."""
         self.running: list[Request] = []
+        """In the order in which they began."""
+        self._num_arrived = 0
 
     def has_requests(self) -> bool:
         """Whether a step would have anything to do."""
         return bool(self.waiting or self.running)
 
     def add_request(self, request: Request) -> None:
-        self.waiting.append(request)
+        request.arrival = self._num_arrived
+        self._num_arrived += 1
+        insort(self.waiting, request, key=_turn)
 
     def schedule(self) -> SchedulerOutput:
-        """Decide the next step and reserve cache for it. The youngest running sequences make way when it is full."""
+        """Decide the next step and reserve cache for it. When it is full, the last by their turn make way."""
         scheduled: dict[Request, int] = {}
         preempted: list[Request] = []
         budget = self.max_num_batched_tokens
         # Sequences that decode come first: one token each. What is left of the budget goes to prompts.
-        for request in sorted(self.running, key=lambda candidate: candidate.num_new_tokens > 1):
+        for request in sorted(self.running, key=lambda candidate: (candidate.num_new_tokens > 1, candidate.turn)):
             if request.status is not RequestStatus.RUNNING:
                 continue
             num_tokens = min(request.num_new_tokens, budget)
@@ -64,7 +74,7 @@ class Scheduler:
             num_tokens = min(request.num_new_tokens, max(1, budget - request.num_encoder_tokens))
             if not self.kv_cache.allocate_slots(request, request.num_computed_tokens + num_tokens):
                 break
-            self.running.append(self.waiting.popleft())
+            self.running.append(self.waiting.pop(0))
             request.status = RequestStatus.RUNNING
             scheduled[request] = num_tokens
             budget = max(0, budget - num_tokens - request.num_encoder_tokens)
@@ -74,9 +84,12 @@ class Scheduler:
     def _make_room(
         self, request: Request, num_tokens: int, scheduled: dict[Request, int], preempted: list[Request]
     ) -> bool:
-        """Preempt from the young end until the sequence can grow; `False` when it had to go itself."""
+        """Preempt the last by their turn until the sequence can grow; `False` when it had to go itself.
+
+        As the sequence is among the candidates, none goes that should be served before it.
+        """
         while not self.kv_cache.allocate_slots(request, request.num_computed_tokens + num_tokens):
-            victim = self.running[-1]
+            victim = max(self.running, key=_turn)
             self._preempt(victim)
             scheduled.pop(victim, None)
             preempted.append(victim)
@@ -89,7 +102,7 @@ class Scheduler:
         self.kv_cache.free(request)
         request.num_computed_tokens = 0
         request.status = RequestStatus.PREEMPTED
-        self.waiting.appendleft(request)
+        insort(self.waiting, request, key=_turn)
 
     def update_from_output(
         self, output: SchedulerOutput, sampled: Mapping[Request, int]
@@ -116,7 +129,11 @@ class Scheduler:
         if request.status is RequestStatus.RUNNING:
             self.running.remove(request)
         else:
-            self.waiting.remove(request)
+            del self.waiting[bisect_left(self.waiting, request.turn, key=_turn)]
         self.kv_cache.free(request)
         request.status = RequestStatus.FINISHED
         request.finish_reason = reason
+
+
+def _turn(request: Request) -> tuple[int, int]:
+    return request.turn
