@@ -198,6 +198,8 @@ class FakeEngine:
         self.dead = asyncio.Event()
         self.requests: list[tuple[Prompt, SamplingParams]] = []
         """All that were handed over, also those refused."""
+        self.priorities: list[int] = []
+        """Of `requests`."""
         self.running: set[FakeGeneration] = set()
         """Accepted, not finished, not aborted."""
         self.num_aborted = 0
@@ -206,8 +208,9 @@ class FakeEngine:
     def facts(self) -> ModelFacts:
         return self.model.facts
 
-    async def generate(self, prompt: Prompt, params: SamplingParams) -> FakeGeneration:
+    async def generate(self, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> FakeGeneration:
         self.requests.append((prompt, params))
+        self.priorities.append(priority)
         if self.model.admission_gate is not None:
             try:
                 await _first(self.model.admission_gate.wait(), self.dead.wait())

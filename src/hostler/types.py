@@ -88,6 +88,22 @@ class ChatPrompt(Struct, frozen=True, tag="chat"):
 Prompt = TextPrompt | TokenPrompt | ChatPrompt
 
 
+EarlyStopping = bool | Literal["never"]
+"""Of a beam search: `True` ends it when there are as many ended sequences as beams, `False` when the best beam, as long
+as it is now, scores no better than they do, `"never"` when it could not at any length."""
+
+
+class BeamParams(Struct, frozen=True, omit_defaults=True):
+    """Search for the likeliest sequences instead of drawing tokens; the words and rules are transformers'."""
+
+    num_beams: int
+    """Sequences followed at the same time; at least 2, and at least `n`."""
+    length_penalty: float | None = None
+    """A sequence's log-probability is divided by its length to this power. `None`: the model's own, mostly 1."""
+    early_stopping: EarlyStopping | None = None
+    """`None`: the model's own, mostly `False`."""
+
+
 class SamplingParams(Struct, frozen=True, omit_defaults=True):
     """How to choose tokens and when to stop, for one request. Ranges are checked by `hostler.protocol`."""
 
@@ -125,6 +141,8 @@ class SamplingParams(Struct, frozen=True, omit_defaults=True):
     """Strings that end a sequence; they are not part of the text."""
     stop_token_ids: list[int] = []
     ignore_eos: bool = False
+    beams: BeamParams | None = None
+    """Temperature, truncations and seed mean nothing to a beam search; nothing of it is streamed before its end."""
     logprobs: int | None = None
     """How many of the likeliest tokens to report beside each generated one. `None`: report nothing."""
     prompt_logprobs: int | None = None
@@ -243,13 +261,15 @@ class EngineClient(Protocol):
     @property
     def facts(self) -> ModelFacts: ...
 
-    async def generate(self, prompt: Prompt, params: SamplingParams) -> Generation:
+    async def generate(self, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> Generation:
         """Hand over a request and wait until the engine has accepted it.
 
-        When the caller is cancelled while it waits, the request is aborted.
+        Of the requests that wait in the engine, those of a lower `priority` number are served first. When the caller
+        is cancelled while it waits, the request is aborted.
 
         Raises:
             RequestError: the prompt or a parameter does not fit this model.
+            QueueFullError: as many requests as may wait in the engine already.
             EngineDeadError: the process is gone.
         """
         ...

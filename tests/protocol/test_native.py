@@ -72,6 +72,8 @@ def test_a_chat_takes_the_temperature_that_its_model_suggests() -> None:
         ("num_return_sequences", 6),
         ("do_sample", "yes"),
         ("seed", 2**63),
+        ("priority", 101),
+        ("priority", 0.5),
         ("stop", ["x"] * 33),
         ("stop", [""]),
         ("stop", "x" * 513),

@@ -115,6 +115,7 @@ def test_a_developer_speaks_as_the_system_and_parts_of_text_are_joined() -> None
         ("stream", "yes"),
         ("stream_options", {"include_usage": True}),
         ("top_k", -2),
+        ("priority", -101),
         ("typical_p", 0),
         ("logprobs", 1),
         ("top_logprobs", 0),

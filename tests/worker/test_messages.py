@@ -28,6 +28,7 @@ REQUESTS: list[ToWorker] = [
         request_id=3,
         prompt=ChatPrompt(messages=[ChatMessage(role="user", content="Hello")], drop_oldest=True),
         params=SamplingParams(),
+        priority=-100,
     ),
     Abort(request_id=2),
 ]

@@ -33,6 +33,7 @@ class SamplingOptions(TypedDict, total=False):
     do_sample: bool
     seed: int
     stop: str | list[str]
+    priority: int
 
 
 class GenerateOptions(SamplingOptions, total=False):

@@ -43,7 +43,7 @@ class InputProcessor:
         self._tokenizer = tokenizer
         self._limits = limits
 
-    def prepare(self, request_id: int, prompt: Prompt, params: SamplingParams) -> PreparedRequest:
+    def prepare(self, request_id: int, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> PreparedRequest:
         """Everything that can be wrong with a request for this model is found here, before it is queued.
 
         Raises:
@@ -69,11 +69,13 @@ class InputProcessor:
             num_dropped_messages=num_dropped,
             prompt_text=self._tokenizer.decode(token_ids, skip_special_tokens=True),
         )
-        sequences = [self._sequence(request_id, index, token_ids, max_tokens, params) for index in range(params.n)]
+        sequences = [
+            self._sequence(request_id, index, token_ids, max_tokens, params, priority) for index in range(params.n)
+        ]
         return PreparedRequest(sequences, admission)
 
     def _sequence(
-        self, request_id: int, index: int, token_ids: list[int], max_tokens: int, params: SamplingParams
+        self, request_id: int, index: int, token_ids: list[int], max_tokens: int, params: SamplingParams, priority: int
     ) -> Request:
         end_ids = frozenset() if params.ignore_eos else self._limits.eos_token_ids
         start_id = self._limits.decoder_start_token_id
@@ -87,6 +89,7 @@ class InputProcessor:
             max_tokens=max_tokens,
             stop_token_ids=end_ids | frozenset(params.stop_token_ids),
             is_end_forced=self._limits.is_end_forced,
+            priority=priority,
         )
 
     def _tokenize_text(self, text: str) -> list[int]:

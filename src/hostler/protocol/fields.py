@@ -9,6 +9,8 @@ MAX_STOP_CHARS = 512
 """Per stop string. Bounds what the engine holds back and searches for at each step."""
 MAX_STOP_TOKEN_IDS = 64
 MAX_TOKEN_ID = 2**31 - 1
+MAX_PRIORITY = 100
+"""Either way; enough steps for any ordering, few enough that nobody is tempted to put a time into it."""
 MAX_TOKENS = 2**31 - 1
 """A bound against overflow; the model's context is the one that counts."""
 
@@ -38,6 +40,7 @@ Integer = Annotated[int, BeforeValidator(_whole_number, json_schema_input_type=i
 TokenId = Annotated[Integer, Field(ge=0, le=MAX_TOKEN_ID)]
 TokenCount = Annotated[Integer, Field(ge=1, le=MAX_TOKENS)]
 Seed = Annotated[Integer, Field(ge=-(2**63), le=2**63 - 1)]
+Priority = Annotated[Integer, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Temperature = Annotated[float, Field(ge=0, le=2)]

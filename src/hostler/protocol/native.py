@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationInfo, field_validator
 
 from hostler.protocol.conversation import decode_context
-from hostler.protocol.fields import Integer, NativeTemperature, RequestBody, Seed, Stop, given
+from hostler.protocol.fields import Integer, NativeTemperature, Priority, RequestBody, Seed, Stop, given
 from hostler.types import ChatMessage, SamplingParams
 
 MAX_LENGTH = 4096
@@ -33,6 +33,8 @@ class NativeSampling(RequestBody):
     seed: Seed | None = None
     stop: Stop | None = None
     """One string or several; none of them is part of the answer."""
+    priority: Priority | None = None
+    """Of the requests that wait for the model's next step, lower numbers are served first. Default 0."""
     stream: bool | None = None
     """Answer as server-sent events."""
 

@@ -9,6 +9,7 @@ from hostler.errors import InvalidRequestError
 from hostler.protocol.fields import (
     Integer,
     Penalty,
+    Priority,
     Probability,
     RequestBody,
     Seed,
@@ -67,6 +68,8 @@ class SamplingRequest(RequestBody):
     """Extension."""
     ignore_eos: bool | None = None
     """Extension. Go on to `max_tokens`."""
+    priority: Priority | None = None
+    """Extension. Of the requests that wait for the model's next step, lower numbers are served first. Default 0."""
 
     @field_validator("logit_bias")
     @classmethod

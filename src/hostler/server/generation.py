@@ -66,9 +66,13 @@ class Answer:
 class GenerationRun:
     """Acquires the model, hands over the prompts, and yields what they produce. `close` must be called, once begun."""
 
-    def __init__(self, manager: ModelManager, spec: ModelSpec, prompts_for: PromptsFor, params: SamplingParams) -> None:
+    def __init__(
+        self, manager: ModelManager, spec: ModelSpec, prompts_for: PromptsFor, params: SamplingParams, priority: int = 0
+    ) -> None:
+        """`priority`: lower is served earlier, once the model is there."""
         self.spec = spec
         self.params = params
+        self._priority = priority
         self._manager = manager
         self._prompts_for = prompts_for
         self._lease: ModelLease | None = None
@@ -128,7 +132,7 @@ class GenerationRun:
 
     async def _hand_over(self, lease: ModelLease) -> Answer:
         async def generate(i: int, prompt: Prompt) -> None:
-            self._generations[i] = await lease.engine.generate(prompt, self.params)
+            self._generations[i] = await lease.engine.generate(prompt, self.params, priority=self._priority)
 
         prompts = self._prompts_for(lease.engine.facts)
         try:

@@ -57,12 +57,12 @@ def _first(request: Request, services: Services, model_type: ModelType) -> Model
 
 def _generate_with(services: Services, spec: ModelSpec, body: GenerateRequest) -> Response:
     params = body.sampling_params(spec.default_max_length)
-    run = GenerationRun(services.manager, spec, lambda _: [TextPrompt(text=body.text)], params)
+    run = GenerationRun(services.manager, spec, lambda _: [TextPrompt(text=body.text)], params, body.priority or 0)
     return GenerationResponse(run, GenerateFormat(), is_streamed=bool(body.stream), timing=services.timing)
 
 
 def _chat_with(services: Services, spec: ModelSpec, body: ChatRequest) -> Response:
     answer_format = ConversationFormat(body.messages())
     params = body.sampling_params(spec.suggested_temperature)
-    run = GenerationRun(services.manager, spec, answer_format.prompts_for, params)
+    run = GenerationRun(services.manager, spec, answer_format.prompts_for, params, body.priority or 0)
     return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)

@@ -77,14 +77,14 @@ async def completions_of(
 
 def _answer_chat(services: Services, spec: ModelSpec, body: ChatCompletionBody) -> Response:
     params = body.sampling_params(spec.suggested_temperature)
-    run = GenerationRun(services.manager, spec, lambda _: [body.prompt()], params)
+    run = GenerationRun(services.manager, spec, lambda _: [body.prompt()], params, body.priority or 0)
     answer_format = ChatCompletionFormat(includes_usage=body.includes_usage)
     return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
 
 
 def _complete(services: Services, spec: ModelSpec, body: CompletionBody) -> Response:
     params = body.sampling_params(spec.suggested_temperature)
-    run = GenerationRun(services.manager, spec, lambda _: list(body.prompt), params)
+    run = GenerationRun(services.manager, spec, lambda _: list(body.prompt), params, body.priority or 0)
     answer_format = CompletionFormat(
         includes_usage=body.includes_usage,
         num_choices=body.num_choices,

@@ -93,12 +93,12 @@ class WorkerClient:
         self._send(Load(spec=self._spec, config=self._config))
         return await asyncio.shield(self._loaded)
 
-    async def generate(self, prompt: Prompt, params: SamplingParams) -> "WorkerGeneration":
+    async def generate(self, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> "WorkerGeneration":
         self._raise_if_dead()
         request_id = next(self._ids)
         generation = WorkerGeneration(params.n, lambda: self._abort(request_id))
         self._generations[request_id] = generation
-        self._send(Generate(request_id=request_id, prompt=prompt, params=params))
+        self._send(Generate(request_id=request_id, prompt=prompt, params=params, priority=priority))
         try:
             await generation.admitted
         except asyncio.CancelledError:

@@ -50,6 +50,8 @@ class Generate(Struct, frozen=True, tag="generate"):
     request_id: int
     prompt: Prompt
     params: SamplingParams
+    priority: int = 0
+    """Lower is served earlier."""
 
 
 class Abort(Struct, frozen=True, tag="abort"):

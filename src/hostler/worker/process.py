@@ -157,7 +157,9 @@ class Worker:
     def _admit(self, message: Generate) -> None:
         request_id = message.request_id
         try:
-            prepared = self._loaded_engine.inputs.prepare(request_id, message.prompt, message.params)
+            prepared = self._loaded_engine.inputs.prepare(
+                request_id, message.prompt, message.params, priority=message.priority
+            )
         except HostlerError as exc:
             self._send(RequestFailed(request_id=request_id, error=ErrorReport.of(exc)))
         except Exception:
