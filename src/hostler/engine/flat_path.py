@@ -1,0 +1,124 @@
+"""The faster path for decoder-only models: every token of a step in one pass.
+
+Sequences keep a slot from their first token to their last. Those that decode stand in the first slots, so that their
+keys are one slice; a prompt that is complete changes places with the first that is not.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from transformers import PreTrainedModel
+
+from hostler.engine.causal_path import Computed
+from hostler.engine.flat_model import FlatBatch, FlatModel, Piece
+from hostler.engine.logprobs import score_prompt
+from hostler.engine.request import Request
+from hostler.engine.scheduler import SchedulerOutput
+
+
+class FlatPath:
+    """Implements `CausalPath` over a `FlatModel`."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._device: torch.device = model.device
+        self._model = FlatModel(model)
+        self._cache = self._model.new_cache()
+        self._slots: list[Request] = []
+        self._num_decoding = 0
+        """How many of the first slots' sequences have had their prompts computed."""
+        self._lengths: dict[Request, int] = {}
+        """Tokens in the cache, of each sequence that has a slot."""
+
+    def compute(self, output: SchedulerOutput) -> Iterator[Computed]:
+        scheduled = output.num_scheduled_tokens
+        decoding = self._slots[: self._num_decoding]
+        # The scheduler gives every running sequence its token before it gives prompts theirs.
+        assert all(scheduled.get(request) == 1 for request in decoding)
+        pieces = {request: count for request, count in scheduled.items() if request not in set(decoding)}
+        self._slots += [request for request in pieces if request not in self._lengths]
+        batch = self._batch(decoding, pieces)
+        hidden = self._model.hidden_states(batch, self._cache)
+        self._lengths |= {request: request.num_computed_tokens + count for request, count in scheduled.items()}
+        self._score_prompts(hidden, pieces)
+        last = self._last_tokens(pieces)
+        complete = [request for request in pieces if request in last]
+        for request in complete:
+            self._promote(request)
+        requests = [*decoding, *complete]
+        if requests:
+            rows = [*range(len(decoding)), *(last[request] for request in complete)]
+            yield Computed(requests, self._model.logits(hidden[rows]))
+
+    def drop(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            if request in self._slots:
+                self._leave(self._slots.index(request))
+                self._lengths.pop(request, None)
+        if not self._slots:
+            self._cache.clear()
+
+    def _batch(self, decoding: list[Request], pieces: dict[Request, int]) -> FlatBatch:
+        """The pass that computes one token of each of `decoding` and the next so many of each of `pieces`."""
+        token_ids: list[int] = []
+        positions: list[int] = []
+        slots: list[int] = []
+        parts: list[Piece] = []
+        counts = [*((request, 1) for request in decoding), *pieces.items()]
+        for request, count in counts:
+            start, slot = request.num_computed_tokens, self._slots.index(request)
+            token_ids += request.token_ids(start, start + count)
+            positions += range(start, start + count)
+            slots += [slot] * count
+            if request in pieces:
+                parts.append(Piece(slot, start, start + count))
+        self._cache.reserve(len(self._slots), max(positions) + 1)
+        return FlatBatch(
+            token_ids=torch.tensor(token_ids, device=self._device),
+            positions=torch.tensor(positions, device=self._device),
+            slots=torch.tensor(slots, device=self._device),
+            num_decoding=len(decoding),
+            num_columns=max(positions[: len(decoding)], default=-1) + 1,
+            pieces=parts,
+        )
+
+    def _last_tokens(self, pieces: dict[Request, int]) -> dict[Request, int]:
+        """Where in the batch the last known token of a sequence is, of those whose pieces reach it."""
+        last: dict[Request, int] = {}
+        end = self._num_decoding
+        for request, count in pieces.items():
+            end += count
+            if count == request.num_new_tokens:
+                last[request] = end - 1
+        return last
+
+    def _score_prompts(self, hidden: torch.Tensor, pieces: dict[Request, int]) -> None:
+        start = self._num_decoding
+        for request, count in pieces.items():
+            if request.needs_prompt_scores:
+                logits = self._model.logits(hidden[start : start + count])
+                score_prompt(logits, request, request.num_computed_tokens)
+            start += count
+
+    def _promote(self, request: Request) -> None:
+        """Let a sequence decode from now on: its slot must follow those that do."""
+        slot, first = self._slots.index(request), self._num_decoding
+        if slot != first:
+            other = self._slots[first]
+            self._cache.swap(slot, first, max(self._lengths[request], self._lengths[other]))
+            self._slots[slot], self._slots[first] = other, request
+        self._num_decoding += 1
+
+    def _leave(self, slot: int) -> None:
+        """Free a slot; the last sequence that decodes takes it, and the last of all that one's."""
+        if slot < self._num_decoding:
+            self._num_decoding -= 1
+            self._take(slot, self._num_decoding)
+            slot = self._num_decoding
+        self._take(slot, len(self._slots) - 1)
+        self._slots.pop()
+
+    def _take(self, slot: int, source: int) -> None:
+        """Move the sequence in `source` to `slot`."""
+        if slot != source:
+            self._cache.move(source, slot, self._lengths.get(self._slots[source], 0))
+            self._slots[slot] = self._slots[source]

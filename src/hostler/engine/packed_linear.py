@@ -1,0 +1,65 @@
+"""Weights in the order in which the processor's matrix unit reads them, so that it is not made anew in every step.
+
+torch hands a bfloat16 product on a CPU to oneDNN, which first reorders the weight: for the few tokens of a decoding
+step that takes longer than the product. Here each weight is reordered once. The operators are those that torch's own
+compiler puts into frozen models (`torch._inductor.fx_passes.mkldnn_fusion`).
+"""
+
+import torch
+from torch import nn
+
+
+class PackedLinear(nn.Module):
+    """Computes what an `nn.Linear` does. The weight cannot be read back."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features = linear.in_features
+        self.out_features = linear.out_features
+        self.bias = linear.bias
+        self._packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+        # Some forwards ask for the weight's dtype; one that computes with it is to be seen at once.
+        self.weight = torch.full((), torch.nan, dtype=linear.weight.dtype).expand(linear.weight.shape)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(hidden, self._packed, self.bias, "none", [], "")
+        return result
+
+
+def can_pack() -> bool:
+    """Whether this processor multiplies bfloat16 by oneDNN, and torch has the operators."""
+    return hasattr(torch.ops.mkldnn, "_linear_pointwise") and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@torch.no_grad()
+def pack_linears(model: nn.Module) -> int:
+    """Replace a CPU model's bfloat16 layers in place, one by one; how many that were.
+
+    A weight that is also something else's, as an output layer is often the embedding, would be held twice: such stay.
+    """
+    if not can_pack():
+        return 0
+    shared = _shared_weights(model)
+    num_packed = 0
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            # Exactly: what derives from it (quantised layers, for one) has a forward of its own.
+            if type(child) is nn.Linear and _is_packable(child) and id(child.weight) not in shared:
+                setattr(module, name, PackedLinear(child))
+                num_packed += 1
+    return num_packed
+
+
+def _is_packable(linear: nn.Linear) -> bool:
+    is_hooked = bool(linear._forward_hooks or linear._forward_pre_hooks)
+    return linear.weight.dtype is torch.bfloat16 and linear.weight.device.type == "cpu" and not is_hooked
+
+
+def _shared_weights(model: nn.Module) -> set[int]:
+    """Identities of parameters that several modules have."""
+    seen: set[int] = set()
+    shared: set[int] = set()
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            (shared if id(parameter) in seen else seen).add(id(parameter))
+    return shared
