@@ -8,11 +8,14 @@ from typing import Protocol
 
 from hostler.engine.request import Request
 from hostler.engine.runner import ModelRunner, NumericalFailure
-from hostler.engine.scheduler import Scheduler
-from hostler.errors import EngineRequestError, HostlerError
+from hostler.engine.scheduler import Scheduler, SchedulerOutput
+from hostler.errors import EngineRequestError, HostlerError, ServiceError
 from hostler.types import FinishReason, TokenDelta
 
 logger = logging.getLogger(__name__)
+
+MAX_FAILED_STEPS = 3
+"""In a row. One may be the fault of a request; so many are hardly anybody's but the engine's."""
 
 
 class TextProcessor(Protocol):
@@ -27,6 +30,8 @@ class TextProcessor(Protocol):
 class StepOutput:
     """What one step gave to whom."""
 
+    request_ids: set[int] = field(default_factory=set)
+    """Requests of which something was to be computed, whatever came of it."""
     deltas: list[tuple[int, TokenDelta]] = field(default_factory=list)
     """Request id and what was added to one of its sequences."""
     failures: dict[int, HostlerError] = field(default_factory=dict)
@@ -41,6 +46,8 @@ class EngineCore:
         self._runner = runner
         self._text = text
         self._sequences: defaultdict[int, set[Request]] = defaultdict(set)
+        self._num_failed_steps = 0
+        """Since the last one that succeeded."""
 
     def add_request(self, sequences: Iterable[Request]) -> None:
         """Queue the sequences of one request."""
@@ -57,31 +64,68 @@ class EngineCore:
         return self._scheduler.has_requests()
 
     def step(self) -> StepOutput:
-        """Compute one step. An exception in it fails the requests that took part, and leaves the others waiting."""
+        """Compute one step. An exception of the model fails the requests that took part, and leaves the others waiting.
+
+        What this raises leaves the engine in a state that nobody knows; it must not be used again.
+
+        Raises:
+            Exception: the model's, when `MAX_FAILED_STEPS` in a row have failed; any that comes out of the bookkeeping.
+        """
         scheduled = self._scheduler.schedule()
-        output = StepOutput()
+        output = StepOutput(request_ids={request.request_id for request in scheduled.num_scheduled_tokens})
         try:
             sampled = self._runner.execute(scheduled)
-        except Exception:
-            logger.exception("step_failed num_sequences=%d", len(scheduled.num_scheduled_tokens))
-            # The runner may have stopped half-way, so nothing that was in its hands can be continued.
-            for request in [*scheduled.num_scheduled_tokens, *self._scheduler.running]:
-                self._fail(request, output, "the engine failed while it computed this request")
+        except Exception as exc:
+            self._num_failed_steps += 1
+            if self._num_failed_steps == MAX_FAILED_STEPS:
+                raise
+            self._fail_step(scheduled, exc, output)
             return output
+        self._num_failed_steps = 0
         broken = [request for request, token in sampled.items() if isinstance(token, NumericalFailure)]
         tokens = {request: token for request, token in sampled.items() if not isinstance(token, NumericalFailure)}
         for request, token_id, reason in self._scheduler.update_from_output(scheduled, tokens):
-            delta = self._text.process(request, token_id, reason)
-            output.deltas.append((request.request_id, delta))
-            if delta.finish_reason is not None:
-                self._finish(request, delta.finish_reason)
+            self._answer(request, token_id, reason, output)
         for request in broken:
             logger.error("logits_not_numbers request_id=%d num_tokens=%d", request.request_id, request.num_tokens)
-            self._fail(request, output, "the model computed something that is not a number; try another dtype")
+            message = "the model computed something that is not a number; try another dtype"
+            self._fail(request, output, EngineRequestError(message))
         return output
 
-    def _fail(self, request: Request, output: StepOutput, message: str) -> None:
-        output.failures[request.request_id] = EngineRequestError(message)
+    def _answer(self, request: Request, token_id: int, reason: FinishReason | None, output: StepOutput) -> None:
+        """Give out the text of one new token, unless another sequence of the request has just failed it."""
+        if request.request_id in output.failures:
+            return
+        try:
+            delta = self._text.process(request, token_id, reason)
+        except Exception:
+            logger.exception("text_failed request_id=%d num_tokens=%d", request.request_id, request.num_tokens)
+            self._fail(request, output, EngineRequestError("what the model answered could not be made into text"))
+            return
+        output.deltas.append((request.request_id, delta))
+        if delta.finish_reason is not None:
+            self._finish(request, delta.finish_reason)
+
+    def _fail_step(self, scheduled: SchedulerOutput, exc: Exception, output: StepOutput) -> None:
+        """The runner may have stopped half-way, so nothing that was in its hands can be continued."""
+        logger.error(
+            "step_failed num_sequences=%d num_tokens=%d num_failed_steps=%d",
+            len(scheduled.num_scheduled_tokens),
+            sum(scheduled.num_scheduled_tokens.values()),
+            self._num_failed_steps,
+            exc_info=exc,
+        )
+        error: HostlerError = EngineRequestError("the engine failed while it computed this request")
+        if _is_out_of_memory(exc):
+            error = ServiceError(
+                "there was not enough memory to compute this request beside the others; ask again when less is going on"
+                " (max_num_seqs and max_num_batched_tokens set how much is computed at once)"
+            )
+        for request in [*scheduled.num_scheduled_tokens, *scheduled.preempted, *self._scheduler.running]:
+            self._fail(request, output, error)
+
+    def _fail(self, request: Request, output: StepOutput, error: HostlerError) -> None:
+        output.failures[request.request_id] = error
         self.abort(request.request_id)
 
     def _finish(self, request: Request, reason: FinishReason) -> None:
@@ -92,3 +136,9 @@ class EngineCore:
         siblings.discard(request)
         if not siblings:
             del self._sequences[request.request_id]
+
+
+def _is_out_of_memory(exc: Exception) -> bool:
+    """torch, which is not imported here, has a class of its own for a GPU and a plain `RuntimeError` for a CPU."""
+    names = {cls.__name__ for cls in type(exc).__mro__}
+    return not names.isdisjoint({"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(exc)
