@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     """New tokens of a native `generate` that gives no `max_length`."""
     max_num_seqs: Annotated[int, Field(gt=0)] = 32
     """Sequences that one model works on at once."""
+    max_queued_requests: Annotated[int, Field(gt=0)] = 2048
+    """Requests that may wait for one model that is loaded; each prompt of a list counts. The default is twice what one
+    request may bring."""
     max_num_batched_tokens: Annotated[int, Field(gt=0)] = 512
     """Tokens that one engine step computes at most; long prompts are cut into pieces of that size."""
     max_batch_size: int | None = None

@@ -71,6 +71,7 @@ class ModelSpec(Struct, frozen=True):
     use_fast_tokenizer: bool
     default_max_length: int
     max_num_seqs: int
+    max_queued_requests: int
     max_num_batched_tokens: int
 
 
@@ -120,6 +121,7 @@ class ModelEntry(BaseModel):
     use_fast_tokenizer: bool | None = None
     default_max_length: Annotated[int, Field(gt=0)] | None = None
     max_num_seqs: Annotated[int, Field(gt=0)] | None = None
+    max_queued_requests: Annotated[int, Field(gt=0)] | None = None
     max_num_batched_tokens: Annotated[int, Field(gt=0)] | None = None
 
     def spec(self, model_id: str, settings: Settings, base: Path) -> ModelSpec:
@@ -141,6 +143,7 @@ class ModelEntry(BaseModel):
             use_fast_tokenizer=_own_or(self.use_fast_tokenizer, settings.use_fast_tokenizer),
             default_max_length=_own_or(self.default_max_length, settings.default_max_length),
             max_num_seqs=_own_or(self.max_num_seqs, settings.max_num_seqs),
+            max_queued_requests=_own_or(self.max_queued_requests, settings.max_queued_requests),
             max_num_batched_tokens=_own_or(self.max_num_batched_tokens, settings.max_num_batched_tokens),
         )
 

@@ -22,6 +22,7 @@ def make_spec(model_id: str, description: str = "a model") -> ModelSpec:
         use_fast_tokenizer=True,
         default_max_length=100,
         max_num_seqs=4,
+        max_queued_requests=100,
         max_num_batched_tokens=64,
     )
 

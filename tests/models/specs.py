@@ -28,6 +28,7 @@ def spec_of(source: Source | str, **changes: Any) -> ModelSpec:
         use_fast_tokenizer=True,
         default_max_length=100,
         max_num_seqs=4,
+        max_queued_requests=100,
         max_num_batched_tokens=64,
     )
     return msgspec.structs.replace(spec, **changes)

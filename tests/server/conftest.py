@@ -23,7 +23,7 @@ from tests.fake_worker import FakeLauncher
 MODELS: dict[str, dict[str, Any]] = {
     "tiny-chat": {"name": "acme/Tiny-Chat", "type": "conversational", "suggested_temperature": 0.5},
     "tiny-text": {"name": "tiny", "type": "text"},
-    "other-text": {"name": "acme/Other", "type": "text"},
+    "other-text": {"name": "acme/Other", "type": "text", "max_queued_requests": 3},
     "tiny-gated": {"name": "acme/Gated", "type": "instruction", "gated": True},
 }
 

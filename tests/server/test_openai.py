@@ -109,6 +109,16 @@ async def test_several_prompts_give_choices_prompt_by_prompt(served: Served) -> 
     assert len(served.launcher.worker("tiny-text").requests) == 2
 
 
+async def test_more_prompts_than_may_wait_are_refused_with_both_numbers(served: Served) -> None:
+    body = COMPLETION | {"model": "other-text", "prompt": ["a"] * 4}
+    response = await served.client.post("/v1/completions", json=body)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["param"], error["code"]) == ("prompt", "invalid_value")
+    assert "4 prompts, and at most 3 requests" in error["message"]
+    assert (await served.client.get("/models/loaded")).json() == {"loaded_models": []}
+
+
 async def test_a_completion_stream_is_as_openai_sends_it(served: Served) -> None:
     asked = COMPLETION | {"stream": True, "stream_options": {"include_usage": True}}
     chunks = events((await served.client.post("/v1/completions", json=asked)).text)

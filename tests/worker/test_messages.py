@@ -53,11 +53,12 @@ def test_deltas_keep_their_finish_reason() -> None:
 
 @pytest.mark.parametrize("error_class", subclasses_by_code().values())
 def test_every_error_is_the_same_class_on_the_other_side(error_class: type[HostlerError]) -> None:
-    message = RequestFailed(request_id=1, error=ErrorReport.of(error_class("what", param="where")))
+    message = RequestFailed(request_id=1, error=ErrorReport.of(error_class("what", param="where", retry_after_s=2.5)))
     (received,) = decoder_of_gateway().feed(encode(message))
     assert isinstance(received, RequestFailed)
     rebuilt = received.error.rebuild()
     assert (type(rebuilt), rebuilt.message, rebuilt.param) == (error_class, "what", "where")
+    assert rebuilt.retry_after_s == 2.5
 
 
 def test_an_unknown_code_becomes_a_service_error() -> None:

@@ -56,6 +56,7 @@ def spec_of(folder: Path) -> ModelSpec:
         use_fast_tokenizer=True,
         default_max_length=100,
         max_num_seqs=8,
+        max_queued_requests=100,
         max_num_batched_tokens=64,
     )
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from hostler.errors import InvalidRequestError
 from hostler.protocol.openai import Model, ModelList
 from hostler.protocol.openai_chat import ChatCompletion, ChatCompletionBody, ChatCompletionRequest
 from hostler.protocol.openai_completions import Completion, CompletionBody, CompletionRequest
@@ -83,6 +84,12 @@ def _answer_chat(services: Services, spec: ModelSpec, body: ChatCompletionBody) 
 
 
 def _complete(services: Services, spec: ModelSpec, body: CompletionBody) -> Response:
+    if len(body.prompt) > spec.max_queued_requests:
+        raise InvalidRequestError(
+            f"prompt has {len(body.prompt)} prompts, and at most {spec.max_queued_requests} requests may wait for this"
+            " model (max_queued_requests); send fewer at once",
+            param="prompt",
+        )
     params = body.sampling_params(spec.suggested_temperature)
     run = GenerationRun(services.manager, spec, lambda _: list(body.prompt), params, body.priority or 0)
     answer_format = CompletionFormat(

@@ -91,14 +91,16 @@ class ErrorReport(Struct, frozen=True):
     code: str
     message: str
     param: str | None = None
+    retry_after_s: float | None = None
 
     @classmethod
     def of(cls, error: HostlerError) -> "ErrorReport":
-        return cls(code=error.code, message=error.message, param=error.param)
+        return cls(code=error.code, message=error.message, param=error.param, retry_after_s=error.retry_after_s)
 
     def rebuild(self) -> HostlerError:
         """The error of the same class, or a `ServiceError` when its code is not known here."""
-        return subclasses_by_code().get(self.code, ServiceError)(self.message, param=self.param)
+        error_class = subclasses_by_code().get(self.code, ServiceError)
+        return error_class(self.message, param=self.param, retry_after_s=self.retry_after_s)
 
 
 class Progress(Struct, frozen=True, tag="progress"):

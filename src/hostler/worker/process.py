@@ -2,7 +2,8 @@
 
 Two threads. The main one loads and computes. The reader takes messages from the socket, tokenises and checks requests
 (so that the engine never waits for that), and ends the process when the socket closes: a worker without a gateway
-would hold memory for nobody.
+would hold memory for nobody. When either thread fails, the process ends as well: its requests are told so by the
+gateway, and the next one starts a new process.
 """
 
 import gc
@@ -25,6 +26,7 @@ from hostler.logs import configure_logging
 from hostler.models.loader import load_model
 from hostler.models.prepare import prepare
 from hostler.types import DeviceMemory, LoadProgress
+from hostler.worker.admission import AdmissionControl
 from hostler.worker.messages import (
     Abort,
     Admitted,
@@ -50,6 +52,9 @@ from hostler.worker.messages import (
 
 logger = logging.getLogger(__name__)
 
+BROKEN_STATUS = 70
+"""Exit status of a worker that gave itself up; `EX_SOFTWARE` of sysexits.h."""
+
 
 def main(gateway: socket.socket) -> NoReturn:
     """Entry point of a freshly forked worker. `gateway` is its end of the socket pair."""
@@ -74,6 +79,8 @@ class Worker:
         self._messages = self._receive()
         self._engine: Engine | None = None
         """Set by the main thread before it sends `Loaded`, so before the first request comes."""
+        self._admissions: AdmissionControl | None = None
+        """Set with the engine."""
 
     def run(self) -> None:
         """Load, then serve until the process ends; returns when the load failed, or was never asked for."""
@@ -93,8 +100,13 @@ class Worker:
             error = ModelLoadError(f"{first.spec.id} could not be loaded; the server's log has the reason")
             self._send(LoadFailed(error=ErrorReport.of(error)))
             return
+        admissions = self._admissions = AdmissionControl(first.spec.max_queued_requests)
         self._send(Loaded(facts=engine.facts))
-        self._serve(engine)
+        try:
+            self._serve(engine, admissions)
+        except Exception:
+            logger.critical("engine_broken model=%s pid=%d", first.spec.id, os.getpid(), exc_info=True)
+            _leave(BROKEN_STATUS)
 
     def _load(self, message: Load) -> Engine:
         spec, config = message.spec, message.config
@@ -112,12 +124,13 @@ class Worker:
     def _report_progress(self, progress: LoadProgress) -> None:
         self._send(Progress(progress=progress))
 
-    def _serve(self, engine: Engine) -> NoReturn:
+    def _serve(self, engine: Engine, admissions: AdmissionControl) -> NoReturn:
         while True:
             self._do_what_came(wait=not engine.core.has_unfinished_requests())
             if not engine.core.has_unfinished_requests():
                 continue
             step = engine.core.step()
+            admissions.leave(step.request_ids)
             if step.deltas:
                 self._send(Outputs(outputs=[Output(request_id=owner, delta=delta) for owner, delta in step.deltas]))
             for request_id, error in step.failures.items():
@@ -135,8 +148,12 @@ class Worker:
 
     def _read(self) -> None:
         """The reader thread."""
-        for message in self._messages:
-            self._handle(message)
+        try:
+            for message in self._messages:
+                self._handle(message)
+        except Exception:
+            logger.critical("reader_broken pid=%d", os.getpid(), exc_info=True)
+            _leave(BROKEN_STATUS)
         _leave()
 
     def _handle(self, message: ToWorker) -> None:
@@ -144,7 +161,7 @@ class Worker:
             case Generate():
                 self._admit(message)
             case Abort(request_id=request_id):
-                self._inbox.put(lambda: self._loaded_engine.core.abort(request_id))
+                self._inbox.put(lambda: self._abort(request_id))
             case FreeCachedMemory(call_id=call_id):
                 self._inbox.put(lambda: self._send(CachedMemoryFreed(call_id=call_id, freed_bytes=_free_cached())))
             case ReportDeviceMemory(call_id=call_id):
@@ -157,23 +174,37 @@ class Worker:
     def _admit(self, message: Generate) -> None:
         request_id = message.request_id
         try:
+            self._loaded_admissions.enter(request_id)
             prepared = self._loaded_engine.inputs.prepare(
                 request_id, message.prompt, message.params, priority=message.priority
             )
         except HostlerError as exc:
-            self._send(RequestFailed(request_id=request_id, error=ErrorReport.of(exc)))
+            self._refuse(request_id, exc)
         except Exception:
             logger.exception("request_not_prepared request_id=%d", request_id)
-            error = EngineRequestError("the prompt could not be prepared for this model")
-            self._send(RequestFailed(request_id=request_id, error=ErrorReport.of(error)))
+            self._refuse(request_id, EngineRequestError("the prompt could not be prepared for this model"))
         else:
             self._send(Admitted(request_id=request_id, admission=prepared.admission))
             self._inbox.put(lambda: self._loaded_engine.core.add_request(prepared.sequences))
+
+    def _refuse(self, request_id: int, error: HostlerError) -> None:
+        self._loaded_admissions.leave([request_id])
+        self._send(RequestFailed(request_id=request_id, error=ErrorReport.of(error)))
+
+    def _abort(self, request_id: int) -> None:
+        """In the main thread, between two steps."""
+        self._loaded_engine.core.abort(request_id)
+        self._loaded_admissions.leave([request_id])
 
     @property
     def _loaded_engine(self) -> Engine:
         assert self._engine is not None, "a request before the model was loaded"
         return self._engine
+
+    @property
+    def _loaded_admissions(self) -> AdmissionControl:
+        assert self._admissions is not None, "a request before the model was loaded"
+        return self._admissions
 
     def _receive(self) -> Iterator[ToWorker]:
         """Messages until the gateway is gone. Read by the main thread first, by the reader after that."""
@@ -223,8 +254,8 @@ def _device_memory() -> list[DeviceMemory]:
     ]
 
 
-def _leave() -> NoReturn:
+def _leave(status: int = 0) -> NoReturn:
     """End at once: there is nothing to save, and a running step of the other thread must not be waited for."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(status)
