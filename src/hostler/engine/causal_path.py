@@ -18,6 +18,10 @@ class Computed(NamedTuple):
     """After the last token of each, `[num_requests, vocab_size]`, in the model's dtype."""
 
 
+States = list[tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values of a sequence's first tokens: for each layer `[1, num_kv_heads, num_tokens, head_dim]`."""
+
+
 class CausalPath(Protocol):
     """Computes sequences and owns their keys and values."""
 
@@ -27,4 +31,12 @@ class CausalPath(Protocol):
 
     def drop(self, requests: Iterable[Request]) -> None:
         """Forget what was computed of these sequences; unknown ones are ignored."""
+        ...
+
+    def states(self, request: Request, num_tokens: int) -> States:
+        """A copy of what was computed of a sequence's first tokens, in no padding; the caller's own."""
+        ...
+
+    def adopt(self, request: Request, states: States) -> None:
+        """Let a sequence begin with tokens that count as computed; their states are copied."""
         ...

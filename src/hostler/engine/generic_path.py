@@ -12,7 +12,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 
 from hostler.engine.capabilities import Batching, Capabilities
-from hostler.engine.causal_path import Computed
+from hostler.engine.causal_path import Computed, States
 from hostler.engine.logprobs import score_prompt
 from hostler.engine.request import Request
 from hostler.engine.row_cache import RowCache
@@ -64,6 +64,17 @@ class GenericPath:
                 self._row_cache.leave(row)
                 self._rows[row] = self._rows[-1]
                 self._rows.pop()
+
+    def states(self, request: Request, num_tokens: int) -> States:
+        if request in self._rows:
+            return self._row_cache.states(self._rows.index(request), num_tokens)
+        own = slice(None), slice(None), slice(num_tokens)
+        return [(layer.keys[own].clone(), layer.values[own].clone()) for layer in self._own_caches[request].layers]
+
+    def adopt(self, request: Request, states: States) -> None:
+        cache = self._own_caches[request] = self._capabilities.new_cache(self._model)
+        for index, (keys, values) in enumerate(states):
+            cache.update(keys, values, index)
 
     def _decode_rows(self) -> torch.Tensor:
         """One token for every row; `[num_rows, vocab_size]`."""

@@ -131,6 +131,12 @@ class RowCache(Cache):
         elif self._num_excess_columns() > COLUMN_SLACK:
             self._trim()
 
+    def states(self, row: int, num_tokens: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """A copy of a sequence's first tokens, as `join` takes it."""
+        start = self.get_seq_length() - self.row_lengths[row]
+        own = slice(row, row + 1), slice(None), slice(start, start + num_tokens)
+        return [(layer.keys[own].clone(), layer.values[own].clone()) for layer in self.layers]
+
     def make_room(self, num_tokens: int) -> None:
         """Call before a forward pass: keeps the columns that it appends within `max_columns`."""
         if self._max_columns is not None and self.get_seq_length() + num_tokens > self._max_columns:
