@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
+from hostler.engine.beam_limits import BeamLimits
 from hostler.engine.causal_runner import CausalRunner
 from hostler.engine.core import EngineCore
 from hostler.engine.input_processor import InputProcessor, ModelLimits
@@ -43,6 +44,7 @@ class TinyModel:
             eos_token_ids=frozenset([config.eos_token_id]),
             vocab_size=self.model.get_input_embeddings().num_embeddings,
             chat_format=ChatFormat.TEMPLATE if self.tokenizer.chat_template else ChatFormat.PLAIN,
+            beams=BeamLimits.of(config, max_num_seqs=32, cache_tokens=1 << 20),
             is_end_forced=config.forced_eos_token_id is not None,
         )
 

@@ -1,7 +1,8 @@
 """The engine core over a runner that is told what to say."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from hostler.engine.beam_search import Candidate, Hypothesis
 from hostler.engine.core import EngineCore
 from hostler.engine.kv_cache import KVCacheManager
 from hostler.engine.request import Request
@@ -39,6 +40,12 @@ class Spelling:
 
     def process(self, request: Request, token_id: int, reason: FinishReason | None) -> TokenDelta:
         return TokenDelta(index=request.index, text=str(token_id), token_ids=[token_id], finish_reason=reason)
+
+    def stopped(self, request: Request, candidates: Sequence[Candidate]) -> set[Candidate]:
+        return set()
+
+    def process_answers(self, request: Request, answers: Sequence[Hypothesis]) -> list[TokenDelta]:
+        return []
 
     def free(self, request: Request) -> None:
         pass

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 import torch
 from transformers import PreTrainedModel
 
+from hostler.engine.beam_models import CausalBeams
+from hostler.engine.beam_runner import BeamRunner, without_searches
 from hostler.engine.capabilities import capabilities_of
 from hostler.engine.causal_path import CausalPath
 from hostler.engine.generation_rules import GenerationRules
 from hostler.engine.generic_path import GenericPath
 from hostler.engine.request import Request
-from hostler.engine.runner import NumericalFailure
+from hostler.engine.runner import Outcome
 from hostler.engine.sampler import Sampler
 from hostler.engine.scheduler import SchedulerOutput
 
@@ -19,14 +21,17 @@ class CausalRunner:
     """Implements `ModelRunner` over a transformers causal model in eval mode."""
 
     def __init__(self, model: PreTrainedModel) -> None:
-        self._sampler = Sampler(model.device, GenerationRules(model.generation_config, model.device))
-        self._path: CausalPath = GenericPath(model, capabilities_of(model))
+        rules = GenerationRules(model.generation_config, model.device)
+        capabilities = capabilities_of(model)
+        self._sampler = Sampler(model.device, rules)
+        self._path: CausalPath = GenericPath(model, capabilities)
+        self._beams = BeamRunner(CausalBeams(model, capabilities), rules)
 
     @torch.inference_mode()
-    def execute(self, output: SchedulerOutput) -> dict[Request, int | NumericalFailure]:
+    def execute(self, output: SchedulerOutput) -> dict[Request, Outcome]:
         self._path.drop(output.preempted)
-        sampled: dict[Request, int | NumericalFailure] = {}
-        for requests, logits in self._path.compute(output):
+        sampled = self._beams.execute(output)
+        for requests, logits in self._path.compute(without_searches(output)):
             sampled |= self._sampler.sample(logits, requests)
         # In the order of the schedule, not in that of the passes.
         return {request: sampled[request] for request in output.num_scheduled_tokens if request in sampled}
@@ -35,5 +40,6 @@ class CausalRunner:
     def free(self, requests: Iterable[Request]) -> None:
         gone = list(requests)
         self._path.drop(gone)
+        self._beams.free(gone)
         for request in gone:
             self._sampler.free(request)

@@ -2,10 +2,11 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hostler.engine.beam_search import BeamSearch, Candidate, Hypothesis
 from hostler.engine.request import Request
 from hostler.engine.runner import ModelRunner, NumericalFailure
 from hostler.engine.scheduler import Scheduler, SchedulerOutput
@@ -22,6 +23,10 @@ class TextProcessor(Protocol):
     """Spells tokens; `hostler.engine.output_processor.OutputProcessor` is the one in use."""
 
     def process(self, request: Request, token_id: int, reason: FinishReason | None) -> TokenDelta: ...
+
+    def stopped(self, request: Request, candidates: Sequence[Candidate]) -> set[Candidate]: ...
+
+    def process_answers(self, request: Request, answers: Sequence[Hypothesis]) -> list[TokenDelta]: ...
 
     def free(self, request: Request) -> None: ...
 
@@ -74,7 +79,7 @@ class EngineCore:
         scheduled = self._scheduler.schedule()
         output = StepOutput(request_ids={request.request_id for request in scheduled.num_scheduled_tokens})
         try:
-            sampled = self._runner.execute(scheduled)
+            outcomes = self._runner.execute(scheduled)
         except Exception as exc:
             self._num_failed_steps += 1
             if self._num_failed_steps == MAX_FAILED_STEPS:
@@ -82,15 +87,30 @@ class EngineCore:
             self._fail_step(scheduled, exc, output)
             return output
         self._num_failed_steps = 0
-        broken = [request for request, token in sampled.items() if isinstance(token, NumericalFailure)]
-        tokens = {request: token for request, token in sampled.items() if not isinstance(token, NumericalFailure)}
+        broken = [request for request, outcome in outcomes.items() if isinstance(outcome, NumericalFailure)]
+        tokens = {request: outcome for request, outcome in outcomes.items() if isinstance(outcome, int)}
         for request, token_id, reason in self._scheduler.update_from_output(scheduled, tokens):
             self._answer(request, token_id, reason, output)
+        for request, outcome in outcomes.items():
+            if isinstance(outcome, list) and request.search is not None:
+                self._advance(request, request.search, outcome, output)
         for request in broken:
             logger.error("logits_not_numbers request_id=%d num_tokens=%d", request.request_id, request.num_tokens)
             message = "the model computed something that is not a number; try another dtype"
             self._fail(request, output, EngineRequestError(message))
         return output
+
+    def _advance(
+        self, request: Request, search: BeamSearch, candidates: Sequence[Candidate], output: StepOutput
+    ) -> None:
+        """Go on with a beam search, whose answers are known when it is over and not before."""
+        stopped = self._text.stopped(request, candidates)
+        if not request.advance(search, candidates, stopped=stopped):
+            return
+        answers = search.best(request.params.n)
+        for delta in self._text.process_answers(request, answers):
+            output.deltas.append((request.request_id, delta))
+        self._finish(request, answers[0].finish_reason)
 
     def _answer(self, request: Request, token_id: int, reason: FinishReason | None, output: StepOutput) -> None:
         """Give out the text of one new token, unless another sequence of the request has just failed it."""

@@ -6,6 +6,7 @@ import psutil
 import torch
 from transformers import DynamicCache, EncoderDecoderCache
 
+from hostler.engine.beam_limits import BeamLimits
 from hostler.engine.causal_runner import CausalRunner
 from hostler.engine.core import EngineCore
 from hostler.engine.input_processor import InputProcessor, ModelLimits
@@ -40,10 +41,13 @@ def build_engine(loaded: LoadedModel, spec: ModelSpec) -> Engine:
     kv_cache = KVCacheManager(_cache_capacity_tokens(loaded, spec))
     scheduler = Scheduler(kv_cache, max_num_seqs=spec.max_num_seqs, max_num_batched_tokens=spec.max_num_batched_tokens)
     core = EngineCore(scheduler, runner, OutputProcessor(loaded.tokenizer))
-    return Engine(loaded.facts, InputProcessor(loaded.tokenizer, _limits(loaded)), core)
+    beams = BeamLimits.of(
+        loaded.model.generation_config, max_num_seqs=spec.max_num_seqs, cache_tokens=kv_cache.capacity_tokens
+    )
+    return Engine(loaded.facts, InputProcessor(loaded.tokenizer, _limits(loaded, beams)), core)
 
 
-def _limits(loaded: LoadedModel) -> ModelLimits:
+def _limits(loaded: LoadedModel, beams: BeamLimits) -> ModelLimits:
     generation_config = loaded.model.generation_config
     start_id = generation_config.decoder_start_token_id
     return ModelLimits(
@@ -53,6 +57,7 @@ def _limits(loaded: LoadedModel) -> ModelLimits:
         eos_token_ids=_eos_token_ids(loaded),
         vocab_size=loaded.model.get_input_embeddings().num_embeddings,
         chat_format=loaded.facts.chat_format,
+        beams=beams,
         is_end_forced=generation_config.forced_eos_token_id is not None,
     )
 

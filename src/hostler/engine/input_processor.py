@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import jinja2
 from transformers import PreTrainedTokenizerBase
 
+from hostler.engine.beam_limits import BeamLimits
 from hostler.engine.request import Request
 from hostler.errors import ContextLengthError, InvalidRequestError
 from hostler.types import Admission, ChatFormat, ChatMessage, ChatPrompt, Prompt, SamplingParams, TextPrompt
@@ -24,6 +25,7 @@ class ModelLimits:
     eos_token_ids: frozenset[int]
     vocab_size: int
     chat_format: ChatFormat
+    beams: BeamLimits
     is_end_forced: bool = False
     """Whether `generation_config.json` asks for an end token at the last place."""
 
@@ -49,7 +51,7 @@ class InputProcessor:
         Raises:
             ContextLengthError: it does not fit; both numbers are in the message.
             InvalidRequestError: token ids outside the vocabulary, an empty prompt, a conversation that the model's
-                template refuses.
+                template refuses, more beams than there is room for.
         """
         num_dropped = 0
         if isinstance(prompt, ChatPrompt):
@@ -69,9 +71,14 @@ class InputProcessor:
             num_dropped_messages=num_dropped,
             prompt_text=self._tokenizer.decode(token_ids, skip_special_tokens=True),
         )
+        # Where nothing is generated there is nothing to search.
+        is_search = params.beams is not None and max_tokens > 0
         sequences = [
-            self._sequence(request_id, index, token_ids, max_tokens, params, priority) for index in range(params.n)
+            self._sequence(request_id, index, token_ids, max_tokens, params, priority)
+            for index in range(1 if is_search else params.n)
         ]
+        if is_search and params.beams is not None:
+            sequences[0].search = self._limits.beams.new_search(sequences[0], params.beams)
         return PreparedRequest(sequences, admission)
 
     def _sequence(

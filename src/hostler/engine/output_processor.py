@@ -1,8 +1,12 @@
 """From token ids to text: whole characters only, stop strings applied; and to logprobs where they were asked for."""
 
+import copy
+from collections.abc import Sequence
+
 import msgspec
 from transformers import PreTrainedTokenizerBase
 
+from hostler.engine.beam_search import BeamSearch, Candidate, Hypothesis
 from hostler.engine.request import Request
 from hostler.engine.token_speller import TokenSpeller
 from hostler.types import FinishReason, TokenDelta, TokenLogprobs
@@ -30,6 +34,17 @@ class IncrementalDetokenizer:
         """Text that is complete with this token; often empty."""
         self._window.append(token_id)
         return self._advance(is_last=False)
+
+    def add_all(self, token_ids: list[int]) -> str:
+        """The same for several tokens at once."""
+        self._window += token_ids
+        return self._advance(is_last=False)
+
+    def fork(self) -> "IncrementalDetokenizer":
+        """Another one with the same text so far, which may go on differently."""
+        fork = copy.copy(self)
+        fork._window = list(self._window)
+        return fork
 
     def flush(self) -> str:
         """What is left at the end; bytes that are no character become U+FFFD, as a plain decode gives them."""
@@ -75,6 +90,31 @@ class StopStrings:
         return held
 
 
+class BeamTexts:
+    """The texts of one search's beams, for as long as stop strings are looked for in them."""
+
+    def __init__(self, detokenizer: IncrementalDetokenizer, stop_strings: StopStrings) -> None:
+        self._running = [(detokenizer, stop_strings)]
+        self._grown: dict[tuple[int, int], tuple[IncrementalDetokenizer, StopStrings]] = {}
+        """By beam and token, each continuation that was last offered."""
+
+    def stopped(self, search: BeamSearch, candidates: Sequence[Candidate]) -> set[Candidate]:
+        """Those that complete a stop string. To be called before the search takes the candidates in."""
+        if self._grown:
+            beams = zip(search.parents, search.running, strict=True)
+            self._running = [self._grown[parent, beam.token_ids[-1]] for parent, beam in beams]
+        self._grown = {}
+        stopped = set()
+        for candidate in candidates:
+            detokenizer, stop_strings = self._running[candidate.parent]
+            detokenizer, stop_strings = detokenizer.fork(), copy.copy(stop_strings)
+            self._grown[candidate.parent, candidate.token_id] = detokenizer, stop_strings
+            _, is_stopped = stop_strings.add(detokenizer.add(candidate.token_id))
+            if is_stopped:
+                stopped.add(candidate)
+        return stopped
+
+
 def _overlap(text: str, string: str) -> int:
     """Length of the longest end of `text` with which `string` begins."""
     for length in range(min(len(text), len(string) - 1), 0, -1):
@@ -90,6 +130,7 @@ class OutputProcessor:
         self._tokenizer = tokenizer
         self._speller = TokenSpeller(tokenizer)
         self._texts: dict[Request, tuple[IncrementalDetokenizer, StopStrings]] = {}
+        self._beam_texts: dict[Request, BeamTexts] = {}
 
     def process(self, request: Request, token_id: int, reason: FinishReason | None) -> TokenDelta:
         """Text of a new token. The delta's `finish_reason` is `STOP` also where a stop string ended the sequence.
@@ -101,8 +142,7 @@ class OutputProcessor:
         if request.max_tokens == 0:
             return TokenDelta(index=request.index, finish_reason=FinishReason.LENGTH, prompt_logprobs=prompt_logprobs)
         if request not in self._texts:
-            context = [] if request.encoder_token_ids is not None else request.prompt_token_ids
-            self._texts[request] = IncrementalDetokenizer(self._tokenizer, context), StopStrings(request.params.stop)
+            self._texts[request] = self._new_text(request)
         detokenizer, stop_strings = self._texts[request]
         is_end_token = reason is FinishReason.STOP
         piece = "" if is_end_token else detokenizer.add(token_id)
@@ -122,6 +162,32 @@ class OutputProcessor:
             prompt_logprobs=prompt_logprobs,
         )
 
+    def stopped(self, request: Request, candidates: Sequence[Candidate]) -> set[Candidate]:
+        """Of the continuations of a beam search those whose text a stop string ends."""
+        if request.search is None or not request.params.stop:
+            return set()
+        if request not in self._beam_texts:
+            self._beam_texts[request] = BeamTexts(*self._new_text(request))
+        return self._beam_texts[request].stopped(request.search, candidates)
+
+    def process_answers(self, request: Request, answers: Sequence[Hypothesis]) -> list[TokenDelta]:
+        """What a beam search has found, each sequence in one delta."""
+        return [self._whole(request, index, answer) for index, answer in enumerate(answers)]
+
+    def _whole(self, request: Request, index: int, answer: Hypothesis) -> TokenDelta:
+        detokenizer, stop_strings = self._new_text(request)
+        reason = answer.finish_reason
+        is_ended_by_token = reason is FinishReason.STOP and answer.token_ids[-1] in request.stop_token_ids
+        text = detokenizer.add_all(answer.token_ids[:-1] if is_ended_by_token else answer.token_ids)
+        text, is_stopped = stop_strings.add(text + detokenizer.flush())
+        if not is_stopped:
+            text += stop_strings.flush()
+        return TokenDelta(index=index, text=text, token_ids=answer.token_ids, finish_reason=reason)
+
+    def _new_text(self, request: Request) -> tuple[IncrementalDetokenizer, StopStrings]:
+        context = [] if request.encoder_token_ids is not None else request.prompt_token_ids
+        return IncrementalDetokenizer(self._tokenizer, context), StopStrings(request.params.stop)
+
     def _prompt_logprobs(self, request: Request) -> list[TokenLogprobs]:
         """What has been kept of the prompt until its first token came."""
         if not request.prompt_scores or len(request.output_token_ids) != 1:
@@ -138,3 +204,4 @@ class OutputProcessor:
     def free(self, request: Request) -> None:
         """Forget a sequence."""
         self._texts.pop(request, None)
+        self._beam_texts.pop(request, None)

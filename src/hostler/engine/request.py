@@ -1,8 +1,10 @@
 """One sequence being generated, as the scheduler sees it: integers only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from hostler.engine.beam_search import BeamSearch, Candidate
 from hostler.types import FinishReason, SamplingParams
 
 
@@ -29,7 +31,10 @@ class TokenScore:
 
 @dataclass(eq=False)
 class Request:
-    """One sequence. A caller's request for `n` sequences becomes `n` of these, told apart by `index`."""
+    """One sequence. A caller's request for `n` sequences becomes `n` of these, told apart by `index`.
+
+    A beam search is one of these with all of its beams, so that they are scheduled, preempted and aborted as one.
+    """
 
     request_id: int
     """The caller's; the same for all of its sequences."""
@@ -49,6 +54,9 @@ class Request:
     is_end_forced: bool = False
     """The model puts an end token at the last place whatever happens, so that there it does not mean an end."""
     output_token_ids: list[int] = field(default_factory=list)
+    """The best beam's in a beam search; the others have as many."""
+    search: BeamSearch | None = None
+    """Set in a beam search alone."""
     num_computed_tokens: int = 0
     """Tokens whose keys and values are in the cache."""
     status: RequestStatus = RequestStatus.WAITING
@@ -79,6 +87,24 @@ class Request:
         return self.num_tokens - self.num_computed_tokens
 
     @property
+    def num_rows(self) -> int:
+        """Sequences that it may hold in the cache at the same time: its beams, or itself."""
+        return 1 if self.search is None else self.search.num_beams
+
+    @property
+    def num_next_rows(self) -> int:
+        """Rows that compute its next tokens; beams share their prompt's."""
+        return self.num_rows if self.num_computed_tokens >= len(self.prompt_token_ids) else 1
+
+    @property
+    def num_next_tokens(self) -> int:
+        """Of the new tokens those that one step may compute, per row."""
+        num_prompt_tokens = len(self.prompt_token_ids) - self.num_computed_tokens
+        if self.search is not None and num_prompt_tokens > 0:
+            return num_prompt_tokens
+        return self.num_new_tokens
+
+    @property
     def needs_prompt_scores(self) -> bool:
         """Whether the next tokens of the prompt are to be scored. One sequence does it for its siblings."""
         asks = self.params.prompt_logprobs is not None and self.index == 0
@@ -96,10 +122,29 @@ class Request:
     def append(self, token_id: int) -> FinishReason | None:
         """Add a sampled token; says whether the sequence ends with it."""
         self.output_token_ids.append(token_id)
-        is_last = len(self.output_token_ids) >= self.max_tokens
+        return self._end_with(token_id, len(self.output_token_ids))
+
+    def advance(self, search: BeamSearch, candidates: Sequence[Candidate], *, stopped: set[Candidate]) -> bool:
+        """Take in the continuations of its beams, best first; says whether its search is over.
+
+        `stopped`: those whose text a stop string has ended.
+        """
+        num_tokens = len(self.output_token_ids) + 1
+        ends = [
+            FinishReason.STOP if candidate in stopped else self._end_with(candidate.token_id, num_tokens)
+            for candidate in candidates
+        ]
+        is_over = search.advance(candidates, ends)
+        if not is_over:
+            self.output_token_ids = search.running[0].token_ids
+        return is_over
+
+    def _end_with(self, token_id: int, num_tokens: int) -> FinishReason | None:
+        """Why a sequence of so many new tokens ends with this one, if it does."""
+        is_last = num_tokens >= self.max_tokens
         if is_last and self.is_end_forced:
             return FinishReason.LENGTH
-        if token_id in self.stop_token_ids and len(self.output_token_ids) > self.params.min_tokens:
+        if token_id in self.stop_token_ids and num_tokens > self.params.min_tokens:
             return FinishReason.STOP
         if is_last:
             return FinishReason.LENGTH

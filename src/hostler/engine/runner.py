@@ -1,8 +1,9 @@
 """What the engine core asks of the half that computes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from hostler.engine.beam_search import Candidate
 from hostler.engine.request import Request
 from hostler.engine.scheduler import SchedulerOutput
 
@@ -11,11 +12,15 @@ class NumericalFailure(Exception):
     """Marks a sequence whose logits are not numbers; a value in `ModelRunner.execute`'s answer, never raised."""
 
 
+Outcome = int | list[Candidate] | NumericalFailure
+"""A sequence's next token; for a beam search, how its beams may go on, best first."""
+
+
 class ModelRunner(Protocol):
     """Runs the model over one step's tokens and keeps the keys and values of each sequence."""
 
-    def execute(self, output: SchedulerOutput) -> dict[Request, int | NumericalFailure]:
-        """Compute the scheduled tokens; the next token of every sequence that is now up to date."""
+    def execute(self, output: SchedulerOutput) -> Mapping[Request, Outcome]:
+        """Compute the scheduled tokens; what comes next for every sequence that is now up to date."""
         ...
 
     def free(self, requests: Iterable[Request]) -> None:

@@ -61,21 +61,23 @@ class Scheduler:
         for request in sorted(self.running, key=lambda candidate: (candidate.num_new_tokens > 1, candidate.turn)):
             if request.status is not RequestStatus.RUNNING:
                 continue
-            num_tokens = min(request.num_new_tokens, budget)
+            num_tokens = min(request.num_next_tokens, budget // request.num_next_rows)
             if num_tokens and self._make_room(request, num_tokens, scheduled, preempted):
                 scheduled[request] = num_tokens
-                budget -= num_tokens
+                budget -= num_tokens * request.num_next_rows
         has_started = False
-        while self.waiting and budget and not preempted and len(self.running) < self.max_num_seqs:
+        num_free_rows = self.max_num_seqs - sum(request.num_rows for request in self.running)
+        while self.waiting and budget and not preempted and self.waiting[0].num_rows <= num_free_rows:
             request = self.waiting[0]
             # An encoder's input cannot be cut into chunks: one that is too long for a budget has a step's to itself.
             if request.num_encoder_tokens >= budget and has_started:
                 break
-            num_tokens = min(request.num_new_tokens, max(1, budget - request.num_encoder_tokens))
+            num_tokens = min(request.num_next_tokens, max(1, budget - request.num_encoder_tokens))
             if not self.kv_cache.allocate_slots(request, request.num_computed_tokens + num_tokens):
                 break
             self.running.append(self.waiting.pop(0))
             request.status = RequestStatus.RUNNING
+            num_free_rows -= request.num_rows
             scheduled[request] = num_tokens
             budget = max(0, budget - num_tokens - request.num_encoder_tokens)
             has_started = True

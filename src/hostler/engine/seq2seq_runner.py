@@ -4,16 +4,18 @@ A sequence's first forward pass encodes its input and computes its first decoder
 that decode. Where it is not known how a decoder counts positions, each sequence is computed alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from hostler.engine.beam_models import Seq2SeqBeams
+from hostler.engine.beam_runner import BeamRunner, without_searches
 from hostler.engine.decoder_rows import DecoderPositions, DecoderRows, decoder_positions
 from hostler.engine.generation_rules import GenerationRules
 from hostler.engine.request import Request
-from hostler.engine.runner import NumericalFailure
+from hostler.engine.runner import Outcome
 from hostler.engine.sampler import Sampler
 from hostler.engine.scheduler import SchedulerOutput
 
@@ -27,7 +29,9 @@ class Seq2SeqRunner:
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
         self._device: torch.device = model.device
-        self._sampler = Sampler(self._device, GenerationRules(model.generation_config, self._device))
+        rules = GenerationRules(model.generation_config, self._device)
+        self._sampler = Sampler(self._device, rules)
+        self._beams = BeamRunner(Seq2SeqBeams(model), rules)
         self._can_batch = decoder_positions(model) is not DecoderPositions.UNKNOWN
         self._pad_token_id: int = model.config.pad_token_id or 0
         self._rows: list[Request] = []
@@ -36,11 +40,11 @@ class Seq2SeqRunner:
         self._own_caches: dict[Request, EncoderDecoderCache] = {}
 
     @torch.inference_mode()
-    def execute(self, output: SchedulerOutput) -> dict[Request, int | NumericalFailure]:
+    def execute(self, output: SchedulerOutput) -> dict[Request, Outcome]:
         self._drop(output.preempted)
-        scheduled = output.num_scheduled_tokens
+        scheduled = without_searches(output).num_scheduled_tokens
         in_rows = set(self._rows)
-        sampled: dict[Request, int | NumericalFailure] = {}
+        sampled = self._beams.execute(output)
         if self._rows:
             # The scheduler gives every running sequence its token before it starts others.
             assert in_rows <= scheduled.keys()
@@ -58,6 +62,7 @@ class Seq2SeqRunner:
     def free(self, requests: Iterable[Request]) -> None:
         gone = list(requests)
         self._drop(gone)
+        self._beams.free(gone)
         for request in gone:
             self._sampler.free(request)
 
@@ -83,7 +88,7 @@ class Seq2SeqRunner:
         last = [request.token_ids(request.num_computed_tokens, request.num_tokens)[0] for request in self._rows]
         return self._decoder_rows.decode(last)
 
-    def _start(self, group: list[Request]) -> dict[Request, int | NumericalFailure]:
+    def _start(self, group: list[Request]) -> Mapping[Request, Outcome]:
         """Encode and compute all known decoder tokens of sequences that have the same number of them."""
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         mask = self._encoder_mask(group)
@@ -94,7 +99,7 @@ class Seq2SeqRunner:
             self._rows.append(request)
         return self._sampler.sample(logits, group)
 
-    def _compute_alone(self, request: Request, num_tokens: int) -> dict[Request, int | NumericalFailure]:
+    def _compute_alone(self, request: Request, num_tokens: int) -> Mapping[Request, Outcome]:
         """The next tokens of one sequence in its own cache; a sampled token when that brings it up to date."""
         start = request.num_computed_tokens
         mask = self._encoder_mask([request])
