@@ -3,68 +3,16 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from hostler.config import Settings, load_settings
 from hostler.errors import ContextLengthError, EngineDeadError, InvalidRequestError, ModelLoadError
-from hostler.registry import FolderSource, ModelSpec
-from hostler.types import FinishReason, LoadProgress, ModelType, SamplingParams, TextPrompt, TokenPrompt
-from hostler.worker.client import WorkerClient
+from hostler.types import FinishReason, LoadProgress, SamplingParams, TextPrompt, TokenPrompt
 from hostler.worker.launcher import ForkserverLauncher
 from tests.engine.harness import TinyModel
-from tests.tiny_models import build_tiny_model
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("worker-models")
-    return {family: build_tiny_model(family, root / family) for family in ("gpt2", "t5")}
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return load_settings(None, {"hostler_cache_dir": tmp_path / "cache", "torch_dtype": "float32"})
-
-
-@pytest.fixture
-async def launcher(settings: Settings) -> AsyncIterator[ForkserverLauncher]:
-    launcher = ForkserverLauncher(settings)
-    await launcher.start()
-    yield launcher
-    await launcher.close()
-
-
-def spec_of(folder: Path) -> ModelSpec:
-    return ModelSpec(
-        id=folder.name,
-        name=f"tests/{folder.name}",
-        type=ModelType.TEXT,
-        size="tiny",
-        description="",
-        max_length=128,
-        suggested_temperature=0.7,
-        gated=False,
-        source=FolderSource(path=str(folder)),
-        device="cpu",
-        torch_dtype="float32",
-        trust_remote_code=False,
-        allow_pickle=True,
-        use_fast_tokenizer=True,
-        default_max_length=100,
-        max_num_seqs=8,
-        max_queued_requests=100,
-        max_num_batched_tokens=64,
-    )
-
-
-async def loaded(launcher: ForkserverLauncher, folder: Path) -> WorkerClient:
-    worker = await launcher.launch(spec_of(folder))
-    await worker.load(lambda _: None)
-    return worker
+from tests.worker.loading import loaded, spec_of
 
 
 async def test_a_worker_loads_and_says_what_it_holds(launcher: ForkserverLauncher, folders: dict[str, Path]) -> None:

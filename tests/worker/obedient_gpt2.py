@@ -1,0 +1,34 @@
+"""A GPT-2 that obeys its tokens: the code of a model's own repository, for workers that have to fail or to wait."""
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+from transformers import GPT2LMHeadModel
+
+FAIL = 7
+"""A forward pass with this token among its input raises an error."""
+RUN_OUT_OF_MEMORY = 8
+"""It raises what torch raises when a CPU has no more."""
+WAIT = 9
+"""It writes a byte to the pipe `begun` and waits for one from `go`, in the folder that the config names."""
+
+
+class ObedientGPT2(GPT2LMHeadModel):
+    """Does not change what GPT-2 computes."""
+
+    @functools.wraps(GPT2LMHeadModel.forward)
+    def forward(self, input_ids: Any = None, *args: Any, **kwargs: Any) -> Any:
+        tokens = set(input_ids.flatten().tolist())
+        if FAIL in tokens:
+            raise RuntimeError("told to fail")
+        if RUN_OUT_OF_MEMORY in tokens:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 TB")
+        if WAIT in tokens:
+            folder = Path(self.config.gate_folder)
+            with (folder / "begun").open("wb", buffering=0) as begun:
+                begun.write(b".")
+            with (folder / "go").open("rb", buffering=0) as go:
+                go.read(1)
+        return super().forward(input_ids, *args, **kwargs)
