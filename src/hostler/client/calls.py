@@ -18,6 +18,7 @@ from hostler.protocol.native_answers import (
     ModelDetails,
     ModelRow,
 )
+from hostler.types import EarlyStopping
 
 Answer = TypeVar("Answer")
 
@@ -31,6 +32,9 @@ class SamplingOptions(TypedDict, total=False):
     top_p: float
     top_k: int
     do_sample: bool
+    num_beams: int
+    length_penalty: float
+    early_stopping: EarlyStopping
     seed: int
     stop: str | list[str]
     priority: int

@@ -2,7 +2,7 @@
 
 Translation and summary models do not work without: Marian must never write its padding token, mBART must begin with
 the language, BART ends at the last place there is. `generate` applies these to whatever the caller asks for, and so
-do we. What a request chooses for itself (temperature and its kin) is not among them, nor is beam search.
+do we. What a request chooses for itself (temperature and its kin, the number of beams) is not among them.
 """
 
 from dataclasses import dataclass

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from hostler.protocol.beams import BeamFields
 from hostler.protocol.conversation import decode_context
 from hostler.protocol.fields import Integer, NativeTemperature, Priority, RequestBody, Seed, Stop, given
 from hostler.types import ChatMessage, SamplingParams
@@ -16,7 +17,7 @@ DEFAULT_TEMPERATURE = 0.7
 Length = Annotated[Integer, Field(ge=1, le=MAX_LENGTH)]
 
 
-class NativeSampling(RequestBody):
+class NativeSampling(BeamFields):
     """The parameters that `generate` and `chat` share. `null` is the default, everywhere."""
 
     max_length: Length | None = None
@@ -45,10 +46,12 @@ class NativeSampling(RequestBody):
             raise ValueError("Input should not be set beside max_length; leave one of them out")
         return value
 
-    def _shared_params(self, default_temperature: float) -> dict[str, Any]:
+    def _shared_params(self, default_temperature: float, num_answers: int = 1) -> dict[str, Any]:
         temperature = default_temperature if self.temperature is None else self.temperature
+        beams = self.beams(num_answers)
         return given(
-            temperature=0.0 if self.do_sample is False else temperature,
+            temperature=0.0 if self.do_sample is False or beams is not None else temperature,
+            beams=beams,
             top_p=DEFAULT_TOP_P if self.top_p is None else self.top_p,
             top_k=DEFAULT_TOP_K if self.top_k is None else self.top_k,
             seed=self.seed,
@@ -63,11 +66,13 @@ class GenerateRequest(NativeSampling):
     max_length: Length | None = None
     """Tokens at most, the prompt included for causal models. Default: the prompt and `default_max_length` more."""
     num_return_sequences: Annotated[Integer, Field(ge=1, le=5)] | None = None
-    """Default 1."""
+    """Default 1. With `num_beams`, the best so many, best first."""
 
     @field_validator("num_return_sequences")
     @classmethod
     def _greedy_has_one_answer(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if (info.data.get("num_beams") or 1) > 1:
+            return value
         is_greedy = info.data.get("do_sample") is False or info.data.get("temperature") == 0
         if value is not None and value > 1 and is_greedy:
             raise ValueError("Input should be 1 when do_sample is false or temperature is 0: all would be the same")
@@ -76,12 +81,13 @@ class GenerateRequest(NativeSampling):
     def sampling_params(self, default_max_length: int) -> SamplingParams:
         """`default_max_length`: new tokens when the request sets no limit; cut to what the context has room for."""
         is_unlimited = self.max_length is None and self.max_new_tokens is None
+        num_answers = 1 if self.num_return_sequences is None else self.num_return_sequences
         return SamplingParams(
-            n=1 if self.num_return_sequences is None else self.num_return_sequences,
+            n=num_answers,
             max_length=self.max_length,
             max_tokens=default_max_length if is_unlimited else self.max_new_tokens,
             clamp_max_tokens=is_unlimited,
-            **self._shared_params(DEFAULT_TEMPERATURE),
+            **self._shared_params(DEFAULT_TEMPERATURE, num_answers),
         )
 
 

@@ -4,6 +4,8 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from hostler.types import EarlyStopping
+
 
 class GenerationParams(TypedDict):
     """What was really used, after every default and limit."""
@@ -18,6 +20,11 @@ class GenerationParams(TypedDict):
     num_return_sequences: int
     seed: int | None
     stop: list[str]
+    num_beams: NotRequired[int]
+    """There when a beam search was asked for."""
+    length_penalty: NotRequired[float]
+    early_stopping: NotRequired[EarlyStopping]
+    """These two are there when the request had them; the model's own hold where it had not."""
 
 
 class GenerateAnswer(TypedDict):

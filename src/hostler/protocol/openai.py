@@ -6,12 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from typing_extensions import TypedDict
 
 from hostler.errors import InvalidRequestError
+from hostler.protocol.beams import BeamFields
 from hostler.protocol.fields import (
     Integer,
     Penalty,
     Priority,
     Probability,
-    RequestBody,
     Seed,
     Stop,
     StopTokenIds,
@@ -35,7 +35,7 @@ class StreamOptions(BaseModel):
     """Send one more chunk with the usage, before the end."""
 
 
-class SamplingRequest(RequestBody):
+class SamplingRequest(BeamFields):
     """The parameters that both OpenAI routes take. `null` is the default, everywhere."""
 
     temperature: Temperature | None = None
@@ -99,6 +99,9 @@ class SamplingRequest(RequestBody):
         OpenAI's own models do well at 1; small ones ramble there, to the end of their context.
         """
         max_tokens = self.limit()
+        beams = self.beams(self.n or 1)
+        if beams is not None:
+            suggested_temperature = 0.0
         if self.min_tokens is not None and max_tokens is not None and self.min_tokens > max_tokens:
             raise InvalidRequestError(
                 f"min_tokens is {self.min_tokens}, more than the {max_tokens} tokens that the answer may have",
@@ -107,6 +110,7 @@ class SamplingRequest(RequestBody):
         return SamplingParams(
             **given(
                 n=self.n,
+                beams=beams,
                 max_tokens=max_tokens,
                 min_tokens=self.min_tokens,
                 temperature=suggested_temperature if self.temperature is None else self.temperature,

@@ -6,7 +6,7 @@ import msgspec
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import TypedDict
 
-from hostler.errors import UnsupportedParameterError
+from hostler.errors import InvalidRequestError, UnsupportedParameterError
 from hostler.protocol.fields import Integer, RequestBody, TokenCount
 from hostler.protocol.openai import SamplingRequest, Usage
 from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, without_inert_fields
@@ -107,6 +107,10 @@ class ChatCompletionBody(SamplingRequest):
 
     def sampling_params(self, suggested_temperature: float = 1.0) -> SamplingParams:
         params = super().sampling_params(suggested_temperature)
+        if self.logprobs and params.beams is not None:
+            raise InvalidRequestError(
+                "logprobs is not available with num_beams; leave one of them out", param="logprobs"
+            )
         return msgspec.structs.replace(params, logprobs=self.top_logprobs or 0) if self.logprobs else params
 
     def limit(self) -> int | None:

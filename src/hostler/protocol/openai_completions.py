@@ -112,6 +112,9 @@ class CompletionBody(SamplingRequest):
             )
         num_sequences = self.best_of or self.num_choices
         is_ranked = num_sequences > self.num_choices
+        if params.beams is not None and (is_ranked or self.logprobs is not None):
+            name = "best_of" if is_ranked else "logprobs"
+            raise InvalidRequestError(f"{name} is not available with num_beams; leave one of them out", param=name)
         return msgspec.structs.replace(
             params,
             n=num_sequences,

@@ -5,7 +5,17 @@ from collections.abc import Iterator
 from hostler.protocol.conversation import encode_context
 from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer, GenerationParams, StreamedText
 from hostler.server.generation import Answer
-from hostler.types import ChatFormat, ChatMessage, ChatPrompt, FinishReason, ModelFacts, Prompt, TextPrompt, TokenDelta
+from hostler.types import (
+    ChatFormat,
+    ChatMessage,
+    ChatPrompt,
+    FinishReason,
+    ModelFacts,
+    Prompt,
+    SamplingParams,
+    TextPrompt,
+    TokenDelta,
+)
 
 
 class _StreamedTexts:
@@ -43,17 +53,7 @@ class GenerateFormat(_StreamedTexts):
             model_name=answer.spec.name,
             input_length=admission.num_prompt_tokens,
             output_length=[num_before + sequence.num_tokens for sequence in answer.sequences[0]],
-            generation_params=GenerationParams(
-                max_length=num_before_answer + admission.max_tokens,
-                max_new_tokens=admission.max_tokens,
-                temperature=params.temperature,
-                top_p=params.top_p,
-                top_k=params.top_k,
-                do_sample=params.temperature > 0,
-                num_return_sequences=params.n,
-                seed=params.seed,
-                stop=params.stop,
-            ),
+            generation_params=_generation_params(params, num_before_answer, admission.max_tokens),
         )
 
     def closing(self, answer: Answer) -> Iterator[GenerateAnswer]:
@@ -83,3 +83,24 @@ class ConversationFormat(_StreamedTexts):
 
     def closing(self, answer: Answer) -> Iterator[ChatAnswer]:
         yield self.whole(answer)
+
+
+def _generation_params(params: SamplingParams, num_before_answer: int, max_tokens: int) -> GenerationParams:
+    generation_params = GenerationParams(
+        max_length=num_before_answer + max_tokens,
+        max_new_tokens=max_tokens,
+        temperature=params.temperature,
+        top_p=params.top_p,
+        top_k=params.top_k,
+        do_sample=params.temperature > 0,
+        num_return_sequences=params.n,
+        seed=params.seed,
+        stop=params.stop,
+    )
+    if params.beams is not None:
+        generation_params["num_beams"] = params.beams.num_beams
+        if params.beams.length_penalty is not None:
+            generation_params["length_penalty"] = params.beams.length_penalty
+        if params.beams.early_stopping is not None:
+            generation_params["early_stopping"] = params.beams.early_stopping
+    return generation_params
