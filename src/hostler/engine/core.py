@@ -104,12 +104,15 @@ class EngineCore:
         self, request: Request, search: BeamSearch, candidates: Sequence[Candidate], output: StepOutput
     ) -> None:
         """Go on with a beam search, whose answers are known when it is over and not before."""
-        stopped = self._text.stopped(request, candidates)
-        if not request.advance(search, candidates, stopped=stopped):
+        try:
+            if not request.advance(search, candidates, stopped=self._text.stopped(request, candidates)):
+                return
+            answers = search.best(request.params.n)
+            deltas = self._text.process_answers(request, answers)
+        except Exception:
+            self._fail_text(request, output)
             return
-        answers = search.best(request.params.n)
-        for delta in self._text.process_answers(request, answers):
-            output.deltas.append((request.request_id, delta))
+        output.deltas += [(request.request_id, delta) for delta in deltas]
         self._finish(request, answers[0].finish_reason)
 
     def _answer(self, request: Request, token_id: int, reason: FinishReason | None, output: StepOutput) -> None:
@@ -119,12 +122,16 @@ class EngineCore:
         try:
             delta = self._text.process(request, token_id, reason)
         except Exception:
-            logger.exception("text_failed request_id=%d num_tokens=%d", request.request_id, request.num_tokens)
-            self._fail(request, output, EngineRequestError("what the model answered could not be made into text"))
+            self._fail_text(request, output)
             return
         output.deltas.append((request.request_id, delta))
         if delta.finish_reason is not None:
             self._finish(request, delta.finish_reason)
+
+    def _fail_text(self, request: Request, output: StepOutput) -> None:
+        """To be called while the exception is handled."""
+        logger.exception("text_failed request_id=%d num_tokens=%d", request.request_id, request.num_tokens)
+        self._fail(request, output, EngineRequestError("what the model answered could not be made into text"))
 
     def _fail_step(self, scheduled: SchedulerOutput, exc: Exception, output: StepOutput) -> None:
         """The runner may have stopped half-way, so nothing that was in its hands can be continued."""
