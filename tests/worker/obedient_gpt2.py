@@ -1,7 +1,6 @@
 """A GPT-2 that obeys its tokens: the code of a model's own repository, for workers that have to fail or to wait."""
 
 import functools
-import os
 from pathlib import Path
 from typing import Any
 

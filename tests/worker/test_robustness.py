@@ -103,7 +103,7 @@ async def test_an_aborted_or_refused_request_leaves_its_place_in_the_queue(
     (await worker.generate(HARMLESS, SamplingParams())).abort()
     gate.go()
     await read(held_up)
-    assert await asyncio.gather(answer(worker), answer(worker)) == [expected, expected]
+    assert list(await asyncio.gather(answer(worker), answer(worker))) == [expected, expected]
     await worker.stop()
 
 
