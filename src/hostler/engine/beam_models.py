@@ -2,7 +2,6 @@
 
 import torch
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
 
 from hostler.engine.beam_runner import BeamCache
 from hostler.engine.capabilities import Capabilities
@@ -59,14 +58,15 @@ class _Seq2SeqCache:
         self._cache = EncoderDecoderCache(self._own, self._encoder)
         input_ids = torch.tensor([encoder_token_ids], device=model.device)
         self._mask = torch.ones_like(input_ids)
-        encoded: BaseModelOutput = model.get_encoder()(input_ids=input_ids, attention_mask=self._mask, return_dict=True)
-        self._encoded = encoded.last_hidden_state
+        self._encoded = model.get_encoder()(input_ids=input_ids, attention_mask=self._mask, return_dict=True)
         self._num_rows = 1
 
     def forward(self, token_ids: list[list[int]], start: int) -> torch.Tensor:  # noqa: ARG002
         num_rows = len(token_ids)
+        # Put back into the encoder's own kind of output, since Switch Transformers asks for more of it.
+        self._encoded.last_hidden_state = self._encoded.last_hidden_state[:1].expand(num_rows, -1, -1)
         result = self._model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=self._encoded.expand(num_rows, -1, -1)),
+            encoder_outputs=self._encoded,
             attention_mask=self._mask.expand(num_rows, -1),
             decoder_input_ids=torch.tensor(token_ids, device=self._model.device),
             past_key_values=self._cache,
