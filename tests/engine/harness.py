@@ -85,12 +85,19 @@ class TinyEngine:
         max_num_batched_tokens: int = 512,
         cache_tokens: int = 1 << 20,
         runner: ModelRunner | None = None,
+        reuses_prefixes: bool = True,
     ) -> None:
+        """`reuses_prefixes`: where the runner can."""
+        runner = runner or tiny.runner()
+        can_reuse = reuses_prefixes and isinstance(runner, CausalRunner) and runner.can_reuse_prefixes
+        keeper = runner if isinstance(runner, CausalRunner) and can_reuse else None
         self.inputs = InputProcessor(tiny.tokenizer, tiny.limits)
         self.scheduler = Scheduler(
-            KVCacheManager(cache_tokens), max_num_seqs=max_num_seqs, max_num_batched_tokens=max_num_batched_tokens
+            KVCacheManager(cache_tokens, reuses_prefixes=keeper is not None),
+            max_num_seqs=max_num_seqs,
+            max_num_batched_tokens=max_num_batched_tokens,
         )
-        self.core = EngineCore(self.scheduler, runner or tiny.runner(), OutputProcessor(tiny.tokenizer))
+        self.core = EngineCore(self.scheduler, runner, OutputProcessor(tiny.tokenizer), keeper)
         self.sequences: dict[tuple[int, int], Collected] = {}
         self.failures: dict[int, HostlerError] = {}
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hostler.engine.beam_search import BeamSearch, Candidate, Hypothesis
 from hostler.engine.request import Request
-from hostler.engine.runner import ModelRunner, NumericalFailure
+from hostler.engine.runner import ModelRunner, NumericalFailure, PrefixKeeper
 from hostler.engine.scheduler import Scheduler, SchedulerOutput
 from hostler.errors import EngineRequestError, HostlerError, ServiceError
 from hostler.types import FinishReason, TokenDelta
@@ -46,10 +46,14 @@ class StepOutput:
 class EngineCore:
     """One model's requests, from admission to the last token."""
 
-    def __init__(self, scheduler: Scheduler, runner: ModelRunner, text: TextProcessor) -> None:
+    def __init__(
+        self, scheduler: Scheduler, runner: ModelRunner, text: TextProcessor, keeper: PrefixKeeper | None = None
+    ) -> None:
+        """`keeper`: the runner, where the scheduler's cache reuses prefixes."""
         self._scheduler = scheduler
         self._runner = runner
         self._text = text
+        self._keeper = keeper
         self._sequences: defaultdict[int, set[Request]] = defaultdict(set)
         self._num_failed_steps = 0
         """Since the last one that succeeded."""
@@ -148,21 +152,38 @@ class EngineCore:
                 "there was not enough memory to compute this request beside the others; ask again when less is going on"
                 " (max_num_seqs and max_num_batched_tokens set how much is computed at once)"
             )
+            self._scheduler.kv_cache.drop_kept()
         for request in [*scheduled.num_scheduled_tokens, *scheduled.preempted, *self._scheduler.running]:
             self._fail(request, output, error)
 
     def _fail(self, request: Request, output: StepOutput, error: HostlerError) -> None:
         output.failures[request.request_id] = error
-        self.abort(request.request_id)
+        for sequence in list(self._sequences.get(request.request_id, ())):
+            self._finish(sequence, FinishReason.ABORT, is_sound=False)
 
-    def _finish(self, request: Request, reason: FinishReason) -> None:
-        self._scheduler.finish(request, reason)
+    def _finish(self, request: Request, reason: FinishReason, *, is_sound: bool = True) -> None:
+        self._scheduler.finish(request, reason, is_sound=is_sound)
+        self._keep(request)
         self._runner.free([request])
         self._text.free(request)
         siblings = self._sequences[request.request_id]
         siblings.discard(request)
         if not siblings:
             del self._sequences[request.request_id]
+
+    def _keep(self, request: Request) -> None:
+        """Keep of an ended sequence what others may begin with, and nothing of those that make way for it."""
+        kv_cache = self._scheduler.kv_cache
+        num_tokens = kv_cache.num_kept_tokens_of(request)
+        if num_tokens and self._keeper is not None:
+            try:
+                self._keeper.keep(request, num_tokens)
+            except Exception:
+                # Most likely there is no memory for a copy; what is kept of others is none that is needed either.
+                logger.exception("prefix_not_kept request_id=%d num_tokens=%d", request.request_id, num_tokens)
+                kv_cache.drop_kept()
+        if self._keeper is not None:
+            self._keeper.drop(kv_cache.take_dropped())
 
 
 def _is_out_of_memory(exc: Exception) -> bool:

@@ -38,9 +38,10 @@ def build_engine(loaded: LoadedModel, spec: ModelSpec) -> Engine:
         ModelLoadError: the architecture cannot be served.
     """
     runner = Seq2SeqRunner(loaded.model) if loaded.facts.is_encoder_decoder else CausalRunner(loaded.model)
-    kv_cache = KVCacheManager(_cache_capacity_tokens(loaded, spec))
+    keeper = runner if isinstance(runner, CausalRunner) and runner.can_reuse_prefixes else None
+    kv_cache = KVCacheManager(_cache_capacity_tokens(loaded, spec), reuses_prefixes=keeper is not None)
     scheduler = Scheduler(kv_cache, max_num_seqs=spec.max_num_seqs, max_num_batched_tokens=spec.max_num_batched_tokens)
-    core = EngineCore(scheduler, runner, OutputProcessor(loaded.tokenizer))
+    core = EngineCore(scheduler, runner, OutputProcessor(loaded.tokenizer), keeper)
     beams = BeamLimits.of(
         loaded.model.generation_config, max_num_seqs=spec.max_num_seqs, cache_tokens=kv_cache.capacity_tokens
     )

@@ -59,6 +59,8 @@ class Request:
     """Set in a beam search alone."""
     num_computed_tokens: int = 0
     """Tokens whose keys and values are in the cache."""
+    num_cached_tokens: int = 0
+    """Tokens of the prompt that were computed for another sequence, and not again for this one."""
     status: RequestStatus = RequestStatus.WAITING
     finish_reason: FinishReason | None = None
     output_scores: list[TokenScore] = field(default_factory=list)
@@ -109,6 +111,11 @@ class Request:
         """Whether the next tokens of the prompt are to be scored. One sequence does it for its siblings."""
         asks = self.params.prompt_logprobs is not None and self.index == 0
         return asks and len(self.prompt_scores) < len(self.prompt_token_ids)
+
+    @property
+    def can_reuse_prefix(self) -> bool:
+        """Whether it may begin with what was computed of another sequence."""
+        return self.search is None and self.encoder_token_ids is None and not self.needs_prompt_scores
 
     def token_ids(self, start: int, stop: int) -> list[int]:
         """Known tokens `start` to `stop`, prompt and output taken as one list."""

@@ -26,3 +26,15 @@ class ModelRunner(Protocol):
     def free(self, requests: Iterable[Request]) -> None:
         """Drop all that is kept for these sequences; unknown ones are ignored."""
         ...
+
+
+class PrefixKeeper(Protocol):
+    """A runner with which sequences can begin as others did: it obeys `SchedulerOutput.reused` and `dropped`."""
+
+    def keep(self, request: Request, num_tokens: int) -> None:
+        """Copy what was computed of the first tokens of a sequence that is about to be freed."""
+        ...
+
+    def drop(self, kept: Iterable[Request]) -> None:
+        """Forget what is kept of these ended sequences; unknown ones are ignored."""
+        ...

@@ -7,22 +7,30 @@ shape (`schedule`, then `update_from_output`) are vLLM's (its v1 scheduler).
 
 from bisect import bisect_left, insort
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hostler.engine.kv_cache import KVCacheManager
+from hostler.engine.prefix_cache import Prefix
 from hostler.engine.request import Request, RequestStatus
 from hostler.types import FinishReason
+
+LEAST_AWAITED_TOKENS = 128
+"""A sequence waits for another to compute at least so many tokens of its prompt; fewer are computed beside it."""
 
 
 @dataclass(frozen=True)
 class SchedulerOutput:
-    """The work of one step."""
+    """The work of one step: what is reused is taken first, then what is dropped and preempted goes."""
 
     num_scheduled_tokens: dict[Request, int]
     """Running sequences first, those that decode before those that prefill. A sequence gets a sampled token when this
     brings it up to date."""
     preempted: list[Request]
     """Sequences whose cache must be dropped before the step."""
+    reused: dict[Request, Prefix] = field(default_factory=dict)
+    """What sequences that begin in this step begin with, in this order: a source may be one that is named before."""
+    dropped: list[Request] = field(default_factory=list)
+    """Ended sequences of which nothing is to be kept any longer."""
 
 
 class Scheduler:
@@ -56,6 +64,7 @@ class Scheduler:
         """Decide the next step and reserve cache for it. When it is full, the last by their turn make way."""
         scheduled: dict[Request, int] = {}
         preempted: list[Request] = []
+        reused: dict[Request, Prefix] = {}
         budget = self.max_num_batched_tokens
         # Sequences that decode come first: one token each. What is left of the budget goes to prompts.
         for request in sorted(self.running, key=lambda candidate: (candidate.num_new_tokens > 1, candidate.turn)):
@@ -72,16 +81,28 @@ class Scheduler:
             # An encoder's input cannot be cut into chunks: one that is too long for a budget has a step's to itself.
             if request.num_encoder_tokens >= budget and has_started:
                 break
+            match = self.kv_cache.match(request)
+            num_reused = match.prefix.num_tokens if match.prefix else 0
+            if match.num_coming - num_reused >= LEAST_AWAITED_TOKENS:
+                break
+            request.num_computed_tokens = num_reused
             num_tokens = min(request.num_next_tokens, max(1, budget - request.num_encoder_tokens))
             if not self.kv_cache.allocate_slots(request, request.num_computed_tokens + num_tokens):
+                request.num_computed_tokens = 0
                 break
+            if match.prefix:
+                reused[request] = match.prefix
+                self.kv_cache.use(match.prefix)
+            if not request.output_token_ids:
+                request.num_cached_tokens = num_reused
             self.running.append(self.waiting.pop(0))
             request.status = RequestStatus.RUNNING
             num_free_rows -= request.num_rows
             scheduled[request] = num_tokens
             budget = max(0, budget - num_tokens - request.num_encoder_tokens)
             has_started = True
-        return SchedulerOutput(num_scheduled_tokens=scheduled, preempted=preempted)
+        dropped = self.kv_cache.take_dropped()
+        return SchedulerOutput(num_scheduled_tokens=scheduled, preempted=preempted, reused=reused, dropped=dropped)
 
     def _make_room(
         self, request: Request, num_tokens: int, scheduled: dict[Request, int], preempted: list[Request]
@@ -124,15 +145,22 @@ class Scheduler:
             results.append((request, token_id, reason))
         return results
 
-    def finish(self, request: Request, reason: FinishReason) -> None:
-        """Remove a sequence for whatever reason; harmless when it has left already."""
+    def finish(self, request: Request, reason: FinishReason, *, is_sound: bool = True) -> None:
+        """Remove a sequence for whatever reason; harmless when it has left already.
+
+        What is computed of a sound one is kept, if `KVCacheManager.num_kept_tokens_of` says so.
+        """
         if request.status is RequestStatus.FINISHED:
             return
         if request.status is RequestStatus.RUNNING:
             self.running.remove(request)
         else:
             del self.waiting[bisect_left(self.waiting, request.turn, key=_turn)]
-        self.kv_cache.free(request)
+            is_sound = False
+        if is_sound:
+            self.kv_cache.keep(request)
+        else:
+            self.kv_cache.free(request)
         request.status = RequestStatus.FINISHED
         request.finish_reason = reason
 
