@@ -27,14 +27,14 @@ class BeamScorer:
         are not numbers or every token is forbidden.
         """
         scores = torch.log_softmax(logits.float(), dim=-1)
-        if torch.isnan(scores).any():
-            return []
         self._adjust(scores)
         context = torch.tensor(self._context(), device=self._device)
         for processor in self._processors:
             scores = processor(context, scores)
         running = torch.tensor([beam.score for beam in self._search.running], device=self._device)
         totals = (scores + running.unsqueeze(1)).flatten()
+        if torch.isnan(totals).any():
+            return []
         best = totals.topk(min(self._search.num_candidates, len(totals)))
         vocab_size = scores.shape[-1]
         return [
