@@ -195,6 +195,9 @@ class TokenDelta(Struct, frozen=True, omit_defaults=True):
     prompt_logprobs: list[TokenLogprobs] = []
     """One for each token of the prompt, where they were asked for: in the first delta of sequence 0, which comes
     before those of the others."""
+    num_cached_tokens: int = 0
+    """In the first delta of the sequence: how many tokens of its prompt had been computed for an earlier one and were
+    not computed again."""
     finish_reason: FinishReason | None = None
     """Set in the last delta of the sequence, and only there."""
 

@@ -69,6 +69,8 @@ class Collected:
 
     text: str = ""
     token_ids: list[int] = field(default_factory=list)
+    num_cached_tokens: int = field(default=0, compare=False)
+    """What there is to reuse depends on the company; the answer does not."""
     finish_reason: FinishReason | None = None
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprobs] = field(default_factory=list)
@@ -116,6 +118,7 @@ class TinyEngine:
             assert collected.finish_reason is None, "a delta after the last one"
             collected.text += delta.text
             collected.token_ids += delta.token_ids
+            collected.num_cached_tokens += delta.num_cached_tokens
             collected.finish_reason = delta.finish_reason
             collected.logprobs += delta.logprobs
             collected.prompt_logprobs += delta.prompt_logprobs

@@ -139,8 +139,14 @@ class OutputProcessor:
         prompt was computed is left out.
         """
         prompt_logprobs = self._prompt_logprobs(request)
+        num_cached_tokens = request.num_cached_tokens if len(request.output_token_ids) == 1 else 0
         if request.max_tokens == 0:
-            return TokenDelta(index=request.index, finish_reason=FinishReason.LENGTH, prompt_logprobs=prompt_logprobs)
+            return TokenDelta(
+                index=request.index,
+                num_cached_tokens=num_cached_tokens,
+                finish_reason=FinishReason.LENGTH,
+                prompt_logprobs=prompt_logprobs,
+            )
         if request not in self._texts:
             self._texts[request] = self._new_text(request)
         detokenizer, stop_strings = self._texts[request]
@@ -160,6 +166,7 @@ class OutputProcessor:
             finish_reason=reason,
             logprobs=self._logprobs(request, is_end_token=is_end_token),
             prompt_logprobs=prompt_logprobs,
+            num_cached_tokens=num_cached_tokens,
         )
 
     def stopped(self, request: Request, candidates: Sequence[Candidate]) -> set[Candidate]:

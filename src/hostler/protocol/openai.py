@@ -136,6 +136,7 @@ class SamplingRequest(BeamFields):
 
 class PromptTokensDetails(TypedDict):
     cached_tokens: int
+    """Of the prompt, what had been computed for an earlier request and was not computed again."""
 
 
 class CompletionTokensDetails(TypedDict):
@@ -150,12 +151,12 @@ class Usage(TypedDict):
     completion_tokens_details: CompletionTokensDetails
 
 
-def usage_of(num_prompt_tokens: int, num_completion_tokens: int) -> Usage:
+def usage_of(num_prompt_tokens: int, num_completion_tokens: int, num_cached_tokens: int) -> Usage:
     return Usage(
         prompt_tokens=num_prompt_tokens,
         completion_tokens=num_completion_tokens,
         total_tokens=num_prompt_tokens + num_completion_tokens,
-        prompt_tokens_details=PromptTokensDetails(cached_tokens=0),
+        prompt_tokens_details=PromptTokensDetails(cached_tokens=num_cached_tokens),
         completion_tokens_details=CompletionTokensDetails(reasoning_tokens=0),
     )
 

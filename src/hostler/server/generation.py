@@ -31,6 +31,8 @@ class Sequence:
 
     parts: list[str] = field(default_factory=list)
     num_tokens: int = 0
+    num_cached_tokens: int = 0
+    """Of its prompt; there with the first delta."""
     finish_reason: FinishReason | None = None
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     """One per token, where the request asked for them."""
@@ -57,6 +59,11 @@ class Answer:
     @property
     def num_prompt_tokens(self) -> int:
         return sum(admission.num_prompt_tokens for admission in self.admissions)
+
+    @property
+    def num_cached_tokens(self) -> int:
+        """Of the prompts, what was not computed. A prompt counts once, whatever its other sequences share."""
+        return sum(sequences[0].num_cached_tokens for sequences in self.sequences)
 
     @property
     def num_completion_tokens(self) -> int:
@@ -103,6 +110,7 @@ class GenerationRun:
                 sequence = answer.sequences[i][delta.index]
                 sequence.parts.append(delta.text)
                 sequence.num_tokens += len(delta.token_ids)
+                sequence.num_cached_tokens += delta.num_cached_tokens
                 sequence.finish_reason = delta.finish_reason
                 sequence.logprobs += delta.logprobs
                 answer.prompt_logprobs[i] += delta.prompt_logprobs

@@ -209,7 +209,7 @@ def _spell(reason: FinishReason | None) -> Literal["stop", "length"]:
 
 
 def _usage(answer: Answer) -> Usage:
-    return usage_of(answer.num_prompt_tokens, answer.num_completion_tokens)
+    return usage_of(answer.num_prompt_tokens, answer.num_completion_tokens, answer.num_cached_tokens)
 
 
 def _fingerprint(answer: Answer) -> str:
