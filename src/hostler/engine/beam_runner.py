@@ -47,8 +47,15 @@ class _Rows:
     """What has been computed of one search."""
 
     cache: BeamCache
+    num_rows: int = 1
     is_a_step_behind: bool = False
     """Its rows are those beams which the running ones came from."""
+
+    def select(self, rows: list[int]) -> None:
+        # Beams often keep their places, and to reorder is to copy everything.
+        if rows != list(range(self.num_rows)):
+            self.cache.select(rows)
+            self.num_rows = len(rows)
 
 
 class BeamRunner:
@@ -94,12 +101,13 @@ class BeamRunner:
         if rows is None:
             # Nothing was computed yet, though it may count as computed: chunks that the model cannot take were left.
             start = 0
-            rows = self._rows[request] = _Rows(self._model.new_cache(request))
+            num_rows = 1 if stop <= num_prompt else len(search.running)
+            rows = self._rows[request] = _Rows(self._model.new_cache(request), num_rows)
         elif rows.is_a_step_behind:
-            rows.cache.select(search.parents)
+            rows.select(search.parents)
             rows.is_a_step_behind = False
         elif start == num_prompt:
-            rows.cache.select([0] * len(search.running))
+            rows.select([0] * len(search.running))
         if stop <= num_prompt:
             return rows.cache.forward([request.prompt_token_ids[start:stop]], start)
         tokens = [(request.prompt_token_ids + beam.token_ids)[start:stop] for beam in search.running]
