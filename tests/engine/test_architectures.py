@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from hostler.engine.capabilities import TESTED_IN_ROWS, Batching, capabilities_of
+from hostler.engine.architectures import TESTED_FLAT, TESTED_IN_ROWS, capabilities_of
+from hostler.engine.capabilities import Batching
 from hostler.engine.factory import build_engine
 from hostler.errors import ModelLoadError
 from hostler.models.loader import load_model
@@ -117,16 +118,17 @@ def test_preempted_requests_go_on_without_a_wrong_token(family: str, case: Cases
 
 
 @pytest.mark.parametrize("family", CAUSAL_FAMILIES)
-def test_what_is_tested_in_rows_is_served_in_rows(family: str, tiny: Tiny) -> None:
+def test_what_is_tested_in_batches_is_served_in_them(family: str, tiny: Tiny) -> None:
     model = tiny(family).model
-    assert model.config.model_type in TESTED_IN_ROWS
-    assert capabilities_of(model).batching is Batching.ROWS
+    expected = Batching.FLAT if model.config.model_type in TESTED_FLAT else Batching.ROWS
+    assert model.config.model_type in TESTED_FLAT | TESTED_IN_ROWS
+    assert capabilities_of(model).batching is expected
 
 
 @pytest.mark.parametrize("family", ALONE_FAMILIES)
 def test_what_cannot_share_a_batch_is_served_alone(family: str, tiny: Tiny) -> None:
     model = tiny(family).model
-    assert model.config.model_type not in TESTED_IN_ROWS
+    assert model.config.model_type not in TESTED_FLAT | TESTED_IN_ROWS
     assert capabilities_of(model).batching is Batching.ALONE
 
 
@@ -141,7 +143,7 @@ def test_what_cannot_be_continued_is_refused_at_load(family: str, tmp_path: Path
 
 def test_no_architecture_is_taken_for_tested_that_is_not(tiny: Tiny) -> None:
     tested = {tiny(family).model.config.model_type for family in (*FAMILIES, *CAUSAL_FAMILIES)}
-    assert tested >= TESTED_IN_ROWS
+    assert tested >= TESTED_FLAT | TESTED_IN_ROWS
 
 
 @pytest.mark.parametrize("family", ["gpt2", "codegen", "opt", "gpt_neox", "bloom", "llama", "gemma", *CAUSAL_FAMILIES])

@@ -43,7 +43,7 @@ def test_prompts_of_like_length_are_put_together(lengths: list[int], groups: lis
 def test_prompts_of_one_step_share_a_pass_and_so_do_their_next_tokens(
     tiny: Callable[[str], TinyModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = tiny("llama")
+    model = tiny("stablelm")
     shapes: list[tuple[int, ...]] = []
     forward = model.model.forward
 

@@ -12,6 +12,7 @@ from hostler.engine.core import EngineCore
 from hostler.engine.input_processor import InputProcessor, ModelLimits
 from hostler.engine.kv_cache import BLOCK_SIZE, KVCacheManager
 from hostler.engine.output_processor import OutputProcessor
+from hostler.engine.packed_linear import pack_linears
 from hostler.engine.scheduler import Scheduler
 from hostler.engine.seq2seq_runner import Seq2SeqRunner
 from hostler.models.loader import LoadedModel
@@ -37,8 +38,10 @@ def build_engine(loaded: LoadedModel, spec: ModelSpec) -> Engine:
     Raises:
         ModelLoadError: the architecture cannot be served.
     """
+    pack_linears(loaded.model)
     runner = Seq2SeqRunner(loaded.model) if loaded.facts.is_encoder_decoder else CausalRunner(loaded.model)
-    keeper = runner if isinstance(runner, CausalRunner) and runner.can_reuse_prefixes else None
+    can_reuse = spec.reuse_prefixes and isinstance(runner, CausalRunner) and runner.can_reuse_prefixes
+    keeper = runner if isinstance(runner, CausalRunner) and can_reuse else None
     kv_cache = KVCacheManager(_cache_capacity_tokens(loaded, spec), reuses_prefixes=keeper is not None)
     scheduler = Scheduler(kv_cache, max_num_seqs=spec.max_num_seqs, max_num_batched_tokens=spec.max_num_batched_tokens)
     core = EngineCore(scheduler, runner, OutputProcessor(loaded.tokenizer), keeper)

@@ -9,20 +9,21 @@ from collections.abc import Iterable, Iterator
 import torch
 from transformers import PreTrainedModel
 
-from hostler.engine.causal_path import Computed
-from hostler.engine.flat_model import FlatBatch, FlatModel, Piece
+from hostler.engine.causal_path import Computed, States
+from hostler.engine.flat_attention import FlatBatch, Piece
+from hostler.engine.flat_forward import FlatForward
 from hostler.engine.logprobs import score_prompt
 from hostler.engine.request import Request
 from hostler.engine.scheduler import SchedulerOutput
 
 
 class FlatPath:
-    """Implements `CausalPath` over a `FlatModel`."""
+    """Implements `CausalPath` over a model that looks its attention up in transformers' `AttentionInterface`."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._device: torch.device = model.device
-        self._model = FlatModel(model)
-        self._cache = self._model.new_cache()
+        self._forward = FlatForward(model)
+        self._cache = self._forward.cache
         self._slots: list[Request] = []
         self._num_decoding = 0
         """How many of the first slots' sequences have had their prompts computed."""
@@ -31,23 +32,23 @@ class FlatPath:
 
     def compute(self, output: SchedulerOutput) -> Iterator[Computed]:
         scheduled = output.num_scheduled_tokens
+        if not scheduled:
+            return
         decoding = self._slots[: self._num_decoding]
         # The scheduler gives every running sequence its token before it gives prompts theirs.
         assert all(scheduled.get(request) == 1 for request in decoding)
         pieces = {request: count for request, count in scheduled.items() if request not in set(decoding)}
         self._slots += [request for request in pieces if request not in self._lengths]
-        batch = self._batch(decoding, pieces)
-        hidden = self._model.hidden_states(batch, self._cache)
-        self._lengths |= {request: request.num_computed_tokens + count for request, count in scheduled.items()}
-        self._score_prompts(hidden, pieces)
         last = self._last_tokens(pieces)
-        complete = [request for request in pieces if request in last]
-        for request in complete:
+        wanted = [*range(len(decoding)), *last.values(), *self._scored(pieces)]
+        logits = self._forward.logits(self._batch(decoding, pieces), wanted)
+        self._lengths |= {request: request.num_computed_tokens + count for request, count in scheduled.items()}
+        requests = [*decoding, *last]
+        self._score_prompts(logits[len(requests) :], pieces)
+        for request in last:
             self._promote(request)
-        requests = [*decoding, *complete]
         if requests:
-            rows = [*range(len(decoding)), *(last[request] for request in complete)]
-            yield Computed(requests, self._model.logits(hidden[rows]))
+            yield Computed(requests, logits[: len(requests)])
 
     def drop(self, requests: Iterable[Request]) -> None:
         for request in requests:
@@ -56,6 +57,14 @@ class FlatPath:
                 self._lengths.pop(request, None)
         if not self._slots:
             self._cache.clear()
+
+    def states(self, request: Request, num_tokens: int) -> States:
+        return self._cache.states(self._slots.index(request), num_tokens)
+
+    def adopt(self, request: Request, states: States) -> None:
+        self._slots.append(request)
+        self._lengths[request] = states[0][0].shape[2]
+        self._cache.put(len(self._slots) - 1, states)
 
     def _batch(self, decoding: list[Request], pieces: dict[Request, int]) -> FlatBatch:
         """The pass that computes one token of each of `decoding` and the next so many of each of `pieces`."""
@@ -71,11 +80,12 @@ class FlatPath:
             slots += [slot] * count
             if request in pieces:
                 parts.append(Piece(slot, start, start + count))
-        self._cache.reserve(len(self._slots), max(positions) + 1)
         return FlatBatch(
             token_ids=torch.tensor(token_ids, device=self._device),
             positions=torch.tensor(positions, device=self._device),
             slots=torch.tensor(slots, device=self._device),
+            num_slots=len(self._slots),
+            max_columns=max(positions) + 1,
             num_decoding=len(decoding),
             num_columns=max(positions[: len(decoding)], default=-1) + 1,
             pieces=parts,
@@ -91,13 +101,20 @@ class FlatPath:
                 last[request] = end - 1
         return last
 
-    def _score_prompts(self, hidden: torch.Tensor, pieces: dict[Request, int]) -> None:
+    def _scored(self, pieces: dict[Request, int]) -> Iterator[int]:
+        """Where in the batch the tokens of prompts that are to be scored are."""
         start = self._num_decoding
         for request, count in pieces.items():
             if request.needs_prompt_scores:
-                logits = self._model.logits(hidden[start : start + count])
-                score_prompt(logits, request, request.num_computed_tokens)
+                yield from range(start, start + count)
             start += count
+
+    def _score_prompts(self, logits: torch.Tensor, pieces: dict[Request, int]) -> None:
+        """`logits`: of the tokens that `_scored` found."""
+        for request, count in pieces.items():
+            if request.needs_prompt_scores:
+                score_prompt(logits[:count], request, request.num_computed_tokens)
+                logits = logits[count:]
 
     def _promote(self, request: Request) -> None:
         """Let a sequence decode from now on: its slot must follow those that do."""
@@ -120,5 +137,7 @@ class FlatPath:
     def _take(self, slot: int, source: int) -> None:
         """Move the sequence in `source` to `slot`."""
         if slot != source:
-            self._cache.move(source, slot, self._lengths.get(self._slots[source], 0))
+            # A sequence whose first pass failed has nothing there.
+            if num_tokens := self._lengths.get(self._slots[source]):
+                self._cache.move(source, slot, num_tokens)
             self._slots[slot] = self._slots[source]

@@ -2,7 +2,7 @@
 
 Prompts that begin in the same step are computed together; one that is too long for a step alone, in chunks, in a cache
 of its own. Once a prompt has its first token it becomes a row of the batch, which decodes together. Where
-`hostler.engine.capabilities` finds that a model cannot be batched (state-space and hybrid models, among others)
+`hostler.engine.architectures` finds that a model cannot be batched (state-space and hybrid models, among others)
 sequences keep their own caches and are computed one after the other.
 """
 

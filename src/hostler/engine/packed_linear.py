@@ -7,6 +7,17 @@ compiler puts into frozen models (`torch._inductor.fx_passes.mkldnn_fusion`).
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
+
+TESTED_PACKED = frozenset(
+    (
+        *("bart", "bloom", "codegen", "gemma", "gemma2", "gemma3_text", "gpt_neo", "gpt_neox", "gptj", "llama"),
+        *("marian", "mistral", "mixtral", "mpt", "mt5", "olmo2", "opt", "pegasus", "phi", "qwen2", "qwen2_moe"),
+        *("qwen3", "stablelm", "t5", "umt5", "xglm"),
+    )
+)
+"""Model types whose forwards leave all computing with a weight to its layer; `tests/engine/test_packed_linear.py` packs
+each of them. Mamba, for one, does not."""
 
 
 class PackedLinear(nn.Module):
@@ -32,12 +43,14 @@ def can_pack() -> bool:
 
 
 @torch.no_grad()
-def pack_linears(model: nn.Module) -> int:
-    """Replace a CPU model's bfloat16 layers in place, one by one; how many that were.
+def pack_linears(model: PreTrainedModel) -> int:
+    """Replace the bfloat16 layers of a model on a CPU in place, one by one; how many that were, 0 for unknown types.
 
     A weight that is also something else's, as an output layer is often the embedding, would be held twice: such stay.
     """
-    if not can_pack():
+    # Code that comes with a model may use a known type's name for a decoder of its own.
+    is_known = model.config.model_type in TESTED_PACKED and type(model).__module__.startswith("transformers.")
+    if not (is_known and can_pack()):
         return 0
     shared = _shared_weights(model)
     num_packed = 0

@@ -1,4 +1,4 @@
-"""What an architecture allows is found out by trying, where the table does not know it."""
+"""What an architecture allows is found out by trying, where the tables do not know it."""
 
 import logging
 from collections.abc import Callable
@@ -7,8 +7,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from hostler.engine import capabilities
-from hostler.engine.capabilities import Batching, capabilities_of
+from hostler.engine import architectures
+from hostler.engine.architectures import capabilities_of
+from hostler.engine.capabilities import Batching, Capabilities
 from tests.engine.harness import TinyModel
 
 Tiny = Callable[[str], TinyModel]
@@ -16,16 +17,25 @@ Tiny = Callable[[str], TinyModel]
 
 @pytest.fixture
 def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capabilities, "TESTED_IN_ROWS", frozenset())
+    monkeypatch.setattr(architectures, "TESTED_FLAT", frozenset())
+    monkeypatch.setattr(architectures, "TESTED_IN_ROWS", frozenset())
 
 
 @pytest.mark.usefixtures("_nothing_is_known")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("family", ["gpt2", "opt", "llama", "falcon_alibi", "gpt_neo", "xglm", "mixtral"])
-def test_an_unknown_architecture_that_can_be_batched_is(family: str, dtype: torch.dtype, tiny: Tiny) -> None:
+@pytest.mark.parametrize(
+    ("family", "batching"),
+    [
+        *((family, Batching.FLAT) for family in ("gpt2", "opt", "llama", "phi", "mixtral")),
+        *((family, Batching.ROWS) for family in ("falcon_alibi", "gpt_neo", "xglm", "stablelm")),
+    ],
+)
+def test_an_unknown_architecture_that_can_be_batched_is(
+    family: str, batching: Batching, dtype: torch.dtype, tiny: Tiny
+) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny(family).model.name_or_path, dtype=dtype).eval()
     found = capabilities_of(model)
-    assert found.batching is Batching.ROWS
+    assert found.batching is batching
     assert found.computes_chunks
 
 
@@ -52,7 +62,8 @@ def test_a_model_that_does_not_read_the_mask_is_served_alone(tiny: Tiny, monkeyp
         return forward(self, **arguments)
 
     monkeypatch.setattr(type(model), "forward", forward_without_mask)
-    monkeypatch.setattr(capabilities, "_declared", lambda _model: capabilities.Capabilities(batching=Batching.ROWS))
+    monkeypatch.setattr(architectures, "_declared", lambda _model: Capabilities(batching=Batching.ALONE))
+    monkeypatch.setattr(architectures, "_ways_to_share", lambda _model: [Batching.ROWS])
     assert capabilities_of(model).batching is Batching.ALONE
 
 
@@ -75,7 +86,7 @@ def test_a_prompt_is_cut_only_where_the_pieces_give_the_whole(
 def test_what_was_measured_is_logged_and_what_is_known_is_not_measured(
     tiny: Tiny, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, logger=capabilities.__name__):
+    with caplog.at_level(logging.INFO, logger=architectures.__name__):
         capabilities_of(tiny("llama").model)
         assert not caplog.messages
         capabilities_of(tiny("lfm2").model)

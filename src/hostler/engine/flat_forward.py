@@ -1,0 +1,39 @@
+"""A model's own forward over flat batches, with `hostler.engine.flat_attention` in the place of its attention."""
+
+import torch
+from transformers import PreTrainedModel
+
+from hostler.engine.flat_attention import NAME, FlatBatch
+from hostler.engine.slot_cache import SlotCache
+
+
+class FlatForward:
+    """One model and the slots of its sequences."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
+        self.cache = SlotCache(model.config.get_text_config(decoder=True).num_hidden_layers)
+
+    def logits(self, batch: FlatBatch, wanted: list[int]) -> torch.Tensor:
+        """After the tokens at these places of the batch, `[num_wanted, vocab_size]`.
+
+        The keys and values of all its tokens are in the cache afterwards.
+        """
+        config = self._model.config
+        own_attention = config._attn_implementation
+        self.cache.expect(batch)
+        # Beam search goes through the same modules with the attention that the model was loaded with.
+        config._attn_implementation = NAME
+        try:
+            result = self._model(
+                input_ids=batch.token_ids.unsqueeze(0),
+                position_ids=batch.positions.unsqueeze(0),
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=torch.tensor(wanted, device=batch.token_ids.device, dtype=torch.long),
+                flat_batch=batch,
+            )
+        finally:
+            config._attn_implementation = own_attention
+        logits: torch.Tensor = result.logits
+        return logits[0]
