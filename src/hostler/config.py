@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     request may bring."""
     max_num_batched_tokens: Annotated[int, Field(gt=0)] = 512
     """Tokens that one engine step computes at most; long prompts are cut into pieces of that size."""
+    reuse_prefixes: bool = True
+    """Compute the beginning that a prompt has in common with a recent one only once."""
     max_batch_size: int | None = None
     """Accepted from older files; `max_num_seqs` took its place."""
 

@@ -73,6 +73,7 @@ class ModelSpec(Struct, frozen=True):
     max_num_seqs: int
     max_queued_requests: int
     max_num_batched_tokens: int
+    reuse_prefixes: bool
 
 
 class SourceEntry(BaseModel):
@@ -123,6 +124,7 @@ class ModelEntry(BaseModel):
     max_num_seqs: Annotated[int, Field(gt=0)] | None = None
     max_queued_requests: Annotated[int, Field(gt=0)] | None = None
     max_num_batched_tokens: Annotated[int, Field(gt=0)] | None = None
+    reuse_prefixes: bool | None = None
 
     def spec(self, model_id: str, settings: Settings, base: Path) -> ModelSpec:
         """Fill in from the settings what the entry leaves open; `base` is where a relative folder starts."""
@@ -145,6 +147,7 @@ class ModelEntry(BaseModel):
             max_num_seqs=_own_or(self.max_num_seqs, settings.max_num_seqs),
             max_queued_requests=_own_or(self.max_queued_requests, settings.max_queued_requests),
             max_num_batched_tokens=_own_or(self.max_num_batched_tokens, settings.max_num_batched_tokens),
+            reuse_prefixes=_own_or(self.reuse_prefixes, settings.reuse_prefixes),
         )
 
     def _source(self, base: Path) -> Source:

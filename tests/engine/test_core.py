@@ -111,3 +111,83 @@ def test_a_numerical_failure_ends_its_own_request_only() -> None:
     assert [request_id for request_id, _ in output.deltas] == [2]
     runner.broken = set()
     assert [request_id for request_id, _ in core.step().deltas] == [2]
+
+
+class Keeper:
+    """Remembers what it was told to keep; has no memory for more, if so told."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Request, int] = {}
+        self.is_full = False
+
+    def keep(self, request: Request, num_tokens: int) -> None:
+        if self.is_full:
+            raise MemoryError
+        self.kept[request] = num_tokens
+
+    def drop(self, kept: Iterable[Request]) -> None:
+        for request in kept:
+            self.kept.pop(request, None)
+
+
+class KeepingEngine:
+    """A core that reuses prefixes, and its parts."""
+
+    def __init__(self) -> None:
+        self.runner, self.keeper = ScriptedRunner(), Keeper()
+        self.kv_cache = KVCacheManager(4096, reuses_prefixes=True)
+        scheduler = Scheduler(self.kv_cache, max_num_seqs=4, max_num_batched_tokens=512)
+        self.core = EngineCore(scheduler, self.runner, Spelling(), self.keeper)
+
+    def run(self) -> None:
+        while self.core.has_unfinished_requests():
+            self.core.step()
+
+
+def long_sequence(request_id: int) -> Request:
+    return Request(request_id, 0, SamplingParams(), [request_id] * 40, 3, frozenset([0]))
+
+
+def test_what_was_computed_of_an_ended_sequence_is_kept_for_others() -> None:
+    engine = KeepingEngine()
+    request = long_sequence(1)
+    engine.core.add_request([request])
+    engine.run()
+    assert engine.keeper.kept == {request: 32}
+    engine.core.drop_kept()
+    assert not engine.keeper.kept
+
+
+def test_nothing_is_kept_of_a_sequence_that_failed() -> None:
+    engine = KeepingEngine()
+    engine.core.add_request([long_sequence(1)])
+    engine.core.step()
+    engine.runner.error = RuntimeError("out of luck")
+    engine.core.step()
+    engine.core.add_request([long_sequence(2)])
+    engine.runner.broken = {2}
+    engine.core.step()
+    assert not engine.keeper.kept
+    assert engine.kv_cache.num_kept_tokens == 0
+
+
+def test_an_answer_does_not_fail_because_there_is_no_memory_to_keep_it() -> None:
+    engine = KeepingEngine()
+    engine.core.add_request([long_sequence(1)])
+    engine.run()
+    engine.keeper.is_full = True
+    engine.core.add_request([long_sequence(2)])
+    steps = [engine.core.step() for _ in range(3)]
+    assert [delta.finish_reason for _, delta in steps[-1].deltas] == [FinishReason.LENGTH]
+    assert not engine.keeper.kept
+    assert engine.kv_cache.num_kept_tokens == 0
+
+
+def test_when_memory_runs_out_in_a_step_nothing_is_kept_any_longer() -> None:
+    engine = KeepingEngine()
+    engine.core.add_request([long_sequence(1)])
+    engine.run()
+    engine.core.add_request([long_sequence(2)])
+    engine.runner.error = MemoryError()
+    engine.core.step()
+    assert not engine.keeper.kept

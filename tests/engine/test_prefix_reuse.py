@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from hostler.engine import scheduler
+from hostler.engine.causal_runner import CausalRunner
 from hostler.engine.prefix_cache import LEAST_REUSED_TOKENS
 from hostler.types import FinishReason, SamplingParams, TokenPrompt
 from tests.engine.harness import Collected, TinyEngine, TinyModel
@@ -156,3 +157,29 @@ def test_every_request_is_answered_as_if_there_were_nothing_to_reuse(
                 assert given == expected
                 assert given.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
     assert num_cached_tokens > 3 * LEAST_REUSED_TOKENS
+
+
+def test_what_is_kept_is_as_large_as_it_counts_and_really_leaves(tiny: Tiny) -> None:
+    model = tiny("llama")
+    runner = model.runner()
+    assert isinstance(runner, CausalRunner)
+    engine = TinyEngine(model, runner=runner, cache_tokens=256)
+    rng = random.Random(1)
+    config = model.model.config
+    bytes_per_token = config.num_hidden_layers * 2 * config.num_key_value_heads * config.head_dim * 4
+    for number, prompt in enumerate(prompts_that_begin_alike(model, rng)):
+        engine.add(number, TokenPrompt(token_ids=prompt), greedy(5))
+        if number % 3 == 2:
+            engine.run()
+            kept_bytes = sum(
+                tensor.untyped_storage().nbytes()
+                for states in runner._kept.values()
+                for pair in states
+                for tensor in pair
+            )
+            assert kept_bytes == engine.scheduler.kv_cache.num_kept_tokens * bytes_per_token
+            assert 0 < engine.scheduler.kv_cache.num_kept_tokens <= 128
+    engine.core.drop_kept()
+    assert not runner._kept
+    assert engine.scheduler.kv_cache.num_kept_tokens == 0
+    assert engine.answer(TokenPrompt(token_ids=prompt), greedy(2)).num_cached_tokens == 0

@@ -24,6 +24,7 @@ def make_spec(model_id: str, description: str = "a model") -> ModelSpec:
         max_num_seqs=4,
         max_queued_requests=100,
         max_num_batched_tokens=64,
+        reuse_prefixes=True,
     )
 
 

@@ -30,5 +30,6 @@ def spec_of(source: Source | str, **changes: Any) -> ModelSpec:
         max_num_seqs=4,
         max_queued_requests=100,
         max_num_batched_tokens=64,
+        reuse_prefixes=True,
     )
     return msgspec.structs.replace(spec, **changes)

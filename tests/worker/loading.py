@@ -31,6 +31,7 @@ def spec_of(folder: Path, **changes: Any) -> ModelSpec:
         max_num_seqs=8,
         max_queued_requests=100,
         max_num_batched_tokens=64,
+        reuse_prefixes=True,
     )
     return msgspec.structs.replace(spec, **changes)
 

@@ -69,6 +69,11 @@ class EngineCore:
         for request in list(self._sequences.get(request_id, ())):
             self._finish(request, FinishReason.ABORT)
 
+    def drop_kept(self) -> None:
+        """Forget what was computed of ended sequences; the next ones begin with nothing."""
+        self._scheduler.kv_cache.drop_kept()
+        self._drop_what_left()
+
     def has_unfinished_requests(self) -> bool:
         return self._scheduler.has_requests()
 
@@ -182,8 +187,11 @@ class EngineCore:
                 # Most likely there is no memory for a copy; what is kept of others is none that is needed either.
                 logger.exception("prefix_not_kept request_id=%d num_tokens=%d", request.request_id, num_tokens)
                 kv_cache.drop_kept()
+        self._drop_what_left()
+
+    def _drop_what_left(self) -> None:
         if self._keeper is not None:
-            self._keeper.drop(kv_cache.take_dropped())
+            self._keeper.drop(self._scheduler.kv_cache.take_dropped())
 
 
 def _is_out_of_memory(exc: Exception) -> bool:

@@ -163,7 +163,7 @@ class Worker:
             case Abort(request_id=request_id):
                 self._inbox.put(lambda: self._abort(request_id))
             case FreeCachedMemory(call_id=call_id):
-                self._inbox.put(lambda: self._send(CachedMemoryFreed(call_id=call_id, freed_bytes=_free_cached())))
+                self._inbox.put(lambda: self._free_cached_memory(call_id))
             case ReportDeviceMemory(call_id=call_id):
                 self._inbox.put(lambda: self._send(DeviceMemoryReport(call_id=call_id, devices=_device_memory())))
             case SetNumThreads(num_threads=num_threads):
@@ -186,6 +186,11 @@ class Worker:
         else:
             self._send(Admitted(request_id=request_id, admission=prepared.admission))
             self._inbox.put(lambda: self._loaded_engine.core.add_request(prepared.sequences))
+
+    def _free_cached_memory(self, call_id: int) -> None:
+        """In the main thread, between two steps."""
+        self._loaded_engine.core.drop_kept()
+        self._send(CachedMemoryFreed(call_id=call_id, freed_bytes=_free_cached()))
 
     def _refuse(self, request_id: int, error: HostlerError) -> None:
         self._loaded_admissions.leave([request_id])
