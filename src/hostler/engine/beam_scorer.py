@@ -19,6 +19,10 @@ class BeamScorer:
         if request.params.repetition_penalty != 1.0:
             self._processors.append(RepetitionPenaltyLogitsProcessor(request.params.repetition_penalty))
         self._processors += rules.processors(request)
+        self._prompt = torch.tensor(request.prompt_token_ids, device=rules.device)
+        bias = request.params.logit_bias
+        self._biased_ids = torch.tensor(list(bias), dtype=torch.long, device=rules.device)
+        self._biases = torch.tensor(list(bias.values()), dtype=torch.float32, device=rules.device)
 
     def candidates(self, logits: torch.Tensor) -> list[Candidate]:
         """The best of all continuations, best first.
@@ -28,9 +32,10 @@ class BeamScorer:
         """
         scores = torch.log_softmax(logits.float(), dim=-1)
         self._adjust(scores)
-        context = torch.tensor(self._context(), device=self._device)
-        for processor in self._processors:
-            scores = processor(context, scores)
+        if self._processors:
+            context = self._context()
+            for processor in self._processors:
+                scores = processor(context, scores)
         running = torch.tensor([beam.score for beam in self._search.running], device=self._device)
         totals = (scores + running.unsqueeze(1)).flatten()
         if torch.isnan(totals).any():
@@ -43,23 +48,24 @@ class BeamScorer:
             if score > -torch.inf
         ]
 
-    def _context(self) -> list[list[int]]:
-        if not self._processors:
-            return []
-        return [self._request.prompt_token_ids + beam.token_ids for beam in self._search.running]
+    def _context(self) -> torch.Tensor:
+        """All tokens of each beam, the prompt's too; `[num_beams, num_tokens]` int64."""
+        new = [beam.token_ids for beam in self._search.running]
+        new_ids = torch.tensor(new, dtype=torch.long, device=self._device)
+        return torch.cat([self._prompt.expand(len(new), -1), new_ids], dim=1)
 
     def _adjust(self, scores: torch.Tensor) -> None:
         """OpenAI's bias and penalties, and the ban on ending early. In place."""
         params = self._request.params
-        for token_id, bias in params.logit_bias.items():
-            if token_id < scores.shape[-1]:
-                scores[:, token_id] += bias
+        beams = self._search.running
+        vocab_size = scores.shape[-1]
+        if params.logit_bias:
+            known = self._biased_ids < vocab_size
+            scores[:, self._biased_ids[known]] += self._biases[known]
         if params.presence_penalty or params.frequency_penalty:
-            for row, beam in enumerate(self._search.running):
-                ids, counts = torch.tensor(beam.token_ids, dtype=torch.long, device=self._device).unique(
-                    return_counts=True
-                )
+            for row, beam in enumerate(beams):
+                new_ids = torch.tensor(beam.token_ids, dtype=torch.long, device=self._device)
+                ids, counts = new_ids.unique(return_counts=True)
                 scores[row, ids] -= params.presence_penalty + params.frequency_penalty * counts
-        num_tokens = len(self._search.running[0].token_ids)
-        if num_tokens < params.min_tokens and self._request.stop_token_ids:
-            scores[:, sorted(self._request.stop_token_ids)] = -torch.inf
+        if len(beams[0].token_ids) < params.min_tokens:
+            scores[:, [end_id for end_id in self._request.stop_token_ids if end_id < vocab_size]] = -torch.inf
