@@ -105,6 +105,34 @@ def test_logits_that_are_no_numbers_fail_their_own_sequence_only() -> None:
     assert isinstance(sampled[ill], NumericalFailure)
 
 
+def test_a_sequence_that_may_say_nothing_fails_alone() -> None:
+    silent = request(SamplingParams(seed=1, logit_bias=dict.fromkeys(range(4), -float("inf"))))
+    free, typical = request(SamplingParams(seed=1)), request(SamplingParams(seed=1, typical_p=0.2))
+    sampled = Sampler(CPU).sample(torch.tensor([[2.0, 1.0, 0.0, -1.0]]).repeat(3, 1), [free, silent, typical])
+    assert isinstance(sampled[silent], NumericalFailure)
+    assert isinstance(sampled[free], int)
+    assert sampled[typical] == 1
+
+
+def test_every_kind_of_sequence_chooses_the_same_alone_and_in_a_batch() -> None:
+    kinds = [
+        SamplingParams(temperature=0),
+        SamplingParams(temperature=0, repetition_penalty=1.5),
+        SamplingParams(temperature=0.7, top_p=0.9, seed=1),
+        SamplingParams(temperature=1.2, seed=2, frequency_penalty=0.5),
+        SamplingParams(typical_p=0.6, seed=3),
+        SamplingParams(temperature=1.1, top_k=20, seed=4, repetition_penalty=1.2),
+        SamplingParams(min_p=0.05, seed=5, logit_bias={7: 3.0}),
+    ]
+    logits = torch.randn((3, len(kinds), 2000), generator=torch.Generator().manual_seed(6)) * 2
+    company, together = Sampler(CPU), [request(params) for params in kinds]
+    batched = [company.sample(step, together) for step in logits]
+    for row, params in enumerate(kinds):
+        sampler, alone = Sampler(CPU), request(params)
+        for step, tokens in zip(logits, batched, strict=True):
+            assert sampler.sample(step[row : row + 1], [alone])[alone] == tokens[together[row]]
+
+
 def test_sequences_of_one_seed_draw_their_own_numbers() -> None:
     row = torch.zeros((1, 1000))
     sampler = Sampler(CPU)
