@@ -1,11 +1,12 @@
 """What a model and a request ask of a beam search, and what comes back of it."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from hostler.types import FinishReason, TokenPrompt
 from tests.engine.beam_reference import answers, assert_same, best_of_generate, search, search_params
@@ -64,6 +65,45 @@ def test_what_a_request_asks_holds_for_every_beam(
     for prompt in random_prompts(model, 3, seed=26):
         expected = best_of_generate(model, prompt, 16, num_beams=3, **options)
         assert_same(search(model, prompt, search_params(3, n=3, **params)), expected)
+
+
+class _Penalties(LogitsProcessor):
+    """OpenAI's, written out for each token."""
+
+    def __init__(self, num_before: int, presence: float, frequency: float) -> None:
+        self._num_before = num_before
+        self._presence = presence
+        self._frequency = frequency
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        for row, tokens in enumerate(input_ids[:, self._num_before :].tolist()):
+            for token_id, count in Counter(tokens).items():
+                scores[row, token_id] -= self._presence + self._frequency * count
+        return scores
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_openais_penalties_hold_for_every_beam(family: str, tiny: Tiny) -> None:
+    model = tiny(family)
+    # A bias makes some tokens come again and again.
+    likely = range(50, 60)
+    for prompt in random_prompts(model, 3, seed=31):
+        params = search_params(
+            3, n=3, presence_penalty=0.8, frequency_penalty=0.3, logit_bias=dict.fromkeys(likely, 6.0)
+        )
+        expected = best_of_generate(
+            model,
+            prompt,
+            16,
+            num_beams=3,
+            sequence_bias=[[[token_id], 6.0] for token_id in likely],
+            logits_processor=LogitsProcessorList(
+                [_Penalties(1 if model.is_encoder_decoder else len(prompt), 0.8, 0.3)]
+            ),
+        )
+        given = search(model, prompt, params)
+        assert_same(given, expected)
+        assert given != search(model, prompt, search_params(3, n=3, logit_bias=params.logit_bias))
 
 
 class _Contains(StoppingCriteria):
