@@ -6,11 +6,12 @@ from typing import Any
 
 from transformers import GPT2LMHeadModel
 
-FAIL = 7
-"""A forward pass with this token among its input raises an error."""
-RUN_OUT_OF_MEMORY = 8
+FAIL = 180
+"""A forward pass with this token among its input raises an error. It is of a byte that no UTF-8 has, as are the others,
+so that no text holds it."""
+RUN_OUT_OF_MEMORY = 181
 """It raises what torch raises when a CPU has no more."""
-WAIT = 9
+WAIT = 182
 """It writes a byte to the pipe `begun` and waits for one from `go`, in the folder that the config names."""
 
 

@@ -1,0 +1,76 @@
+"""An engine put together as a worker does it, on a machine that has nothing left for its cache."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from hostler.engine import factory
+from hostler.engine.factory import Engine, build_engine
+from hostler.errors import ContextLengthError
+from hostler.models.loader import LoadedModel
+from hostler.types import ChatFormat, ModelFacts, SamplingParams, TokenPrompt
+from tests.engine.harness import TinyModel
+from tests.models.specs import spec_of
+
+Tiny = Callable[[str], TinyModel]
+
+
+@pytest.fixture(autouse=True)
+def _no_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: torch.device) -> int:
+        return 0
+
+    monkeypatch.setattr(factory, "_free_bytes", none)
+
+
+def engine_of(tiny: TinyModel, max_model_len: int) -> Engine:
+    facts = ModelFacts(
+        architecture=type(tiny.model).__name__,
+        is_encoder_decoder=tiny.is_encoder_decoder,
+        chat_format=ChatFormat.PLAIN,
+        dtype="float32",
+        device="cpu",
+        max_model_len=max_model_len,
+        num_parameters=0,
+        num_trainable_parameters=0,
+        memory_bytes=0,
+        load_s=0.0,
+    )
+    return build_engine(LoadedModel(tiny.model, tiny.tokenizer, facts), spec_of("tiny"))
+
+
+def num_answered(engine: Engine, num_prompt_tokens: int, params: SamplingParams) -> list[int]:
+    """New tokens of each sequence; the engine has to come to an end with them."""
+    prepared = engine.inputs.prepare(1, TokenPrompt(token_ids=[40] * num_prompt_tokens), params)
+    engine.core.add_request(prepared.sequences)
+    counts = [0] * params.n
+    while engine.core.has_unfinished_requests():
+        output = engine.core.step()
+        assert output.request_ids, "a step without work while a request waits"
+        assert not output.failures
+        for _, delta in output.deltas:
+            counts[delta.index] += len(delta.token_ids)
+    return counts
+
+
+@pytest.mark.parametrize("max_model_len", [128, 100, 17, 16])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_whatever_fits_the_context_fits_the_cache(family: str, max_model_len: int, tiny: Tiny) -> None:
+    engine = engine_of(tiny(family), max_model_len)
+    to_the_end = SamplingParams(n=3, ignore_eos=True, seed=1)
+    assert num_answered(engine, 1, to_the_end) == [max_model_len - 1] * 3
+    assert num_answered(engine, max_model_len - 1, to_the_end) == [1] * 3
+    assert num_answered(engine, max_model_len, SamplingParams(max_tokens=0)) == [0]
+    with pytest.raises(ContextLengthError, match=f"{max_model_len} tokens.* context {max_model_len}"):
+        num_answered(engine, max_model_len, to_the_end)
+
+
+@pytest.mark.parametrize("max_model_len", [128, 100, 17])
+def test_whatever_fits_encoder_and_decoder_fits_the_cache(max_model_len: int, tiny: Tiny) -> None:
+    engine = engine_of(tiny("t5"), max_model_len)
+    to_the_end = SamplingParams(n=3, ignore_eos=True, seed=1)
+    assert num_answered(engine, max_model_len, to_the_end) == [max_model_len - 1] * 3
+    assert num_answered(engine, 1, to_the_end) == [max_model_len - 1] * 3
+    with pytest.raises(ContextLengthError, match=f"{max_model_len + 1} tokens.* context {max_model_len}"):
+        num_answered(engine, max_model_len + 1, to_the_end)

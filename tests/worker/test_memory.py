@@ -1,0 +1,70 @@
+"""A worker, and its gateway's client, hold nothing of the requests that are over, however they ended."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from hostler.errors import HostlerError
+from hostler.types import SamplingParams, TextPrompt, TokenDelta, TokenPrompt
+from hostler.worker.client import WorkerClient, WorkerGeneration
+from hostler.worker.launcher import ForkserverLauncher
+from tests.worker.loading import loaded
+from tests.worker.obedient_gpt2 import FAIL, RUN_OUT_OF_MEMORY, WAIT
+
+WAVE = 50
+MAX_GROWTH_BYTES = 6 * 2**20
+"""Six kilobytes for each of the measured requests; a request that is kept, with its caches, has more."""
+
+
+async def first_of(deltas: AsyncIterator[TokenDelta]) -> None:
+    async for _ in deltas:
+        return
+
+
+async def one_request(worker: WorkerClient, number: int) -> None:
+    """Answered, refused, failed in the model, or given up: at once, or after its first token."""
+    # Drawn by chance, these would be obeyed as well.
+    bias = {FAIL: -100.0, RUN_OUT_OF_MEMORY: -100.0, WAIT: -100.0}
+    params = SamplingParams(n=1 + number % 2, max_tokens=2, seed=number, stop=["e"], logprobs=1, logit_bias=bias)
+    prompt: TextPrompt | TokenPrompt = TextPrompt(text=f"The horse {number}")
+    if number % 10 == 3:
+        prompt = TokenPrompt(token_ids=[5] * 5000)
+    if number % WAVE == 4:
+        prompt = TokenPrompt(token_ids=[FAIL])
+    try:
+        generation = await worker.generate(prompt, params)
+        if number % 5 == 0:
+            generation.abort()
+        elif number % 5 == 1:
+            await first_of(aiter(generation))
+            generation.abort()
+        else:
+            async for _ in generation:
+                pass
+    except HostlerError:
+        return
+
+
+async def serve(worker: WorkerClient, numbers: Sequence[int]) -> None:
+    for start in range(0, len(numbers), WAVE):
+        await asyncio.gather(*(one_request(worker, number) for number in numbers[start : start + WAVE]))
+    # Answered between two steps, when the aborts have been read.
+    await worker.free_cached_memory()
+
+
+async def test_neither_side_grows_with_the_number_of_requests(
+    launcher: ForkserverLauncher, obedient_folder: Path
+) -> None:
+    worker = await loaded(launcher, obedient_folder, trust_remote_code=True)
+    await serve(worker, range(500))
+    process = psutil.Process(worker.pid)
+    bytes_before = process.memory_info().rss
+    await serve(worker, range(1000))
+    assert process.memory_info().rss - bytes_before < MAX_GROWTH_BYTES
+    assert not worker._generations
+    gc.collect()
+    assert not [item for item in gc.get_objects() if type(item) is WorkerGeneration]
+    await worker.stop()
