@@ -1,5 +1,6 @@
 """What a model and a request ask of a beam search, and what comes back of it."""
 
+import gc
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,10 @@ import pytest
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from hostler.engine.beam_scorer import BeamScorer
+from hostler.engine.beam_search import Beam, BeamSearch
+from hostler.engine.output_processor import BeamTexts
+from hostler.engine.request import Request
 from hostler.types import FinishReason, TokenPrompt
 from tests.engine.beam_reference import answers, assert_same, best_of_generate, search, search_params
 from tests.engine.harness import TinyEngine, TinyModel
@@ -200,3 +205,21 @@ def test_beams_that_are_no_numbers_fail_their_request_alone(tiny: Tiny) -> None:
     engine.run()
     assert engine.failures.keys() == {0}
     assert answers(engine, 1, 1) == search(model, prompts[1], search_params(2))
+
+
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
+def test_searches_that_ended_in_any_way_leave_no_object_behind(family: str, tiny: Tiny) -> None:
+    model = tiny(family)
+    engine = TinyEngine(model)
+    prompts = random_prompts(model, 4, seed=32)
+    for request_id, prompt in enumerate(prompts):
+        bias = {3: float("nan")} if request_id == 0 else {}
+        engine.add(request_id, TokenPrompt(token_ids=prompt), search_params(3, stop=["zzz"], logit_bias=bias))
+    engine.step()
+    engine.step()
+    engine.core.abort(1)
+    engine.run()
+    assert engine.failures.keys() == {0}
+    gc.collect()
+    kinds = (Request, BeamSearch, BeamScorer, BeamTexts, Beam)
+    assert [item for item in gc.get_objects() if type(item) in kinds] == []
