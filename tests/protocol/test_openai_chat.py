@@ -117,6 +117,7 @@ def test_a_developer_speaks_as_the_system_and_parts_of_text_are_joined() -> None
         ("top_k", -2),
         ("priority", -101),
         ("typical_p", 0),
+        ("repetition_penalty", 0.001),
         ("logprobs", 1),
         ("top_logprobs", 0),
         ("top_logprobs", 21),

@@ -17,6 +17,9 @@ from hostler.engine.generation_rules import GenerationRules
 from hostler.engine.request import Request
 from hostler.types import SamplingParams
 
+LEAST_TEMPERATURE = 1e-5
+"""Below it, logits that are divided by it leave the range of float32; the draw would be the likeliest token anyway."""
+
 
 class SequenceSampler:
     """How one sequence chooses its tokens."""
@@ -27,7 +30,7 @@ class SequenceSampler:
         self._device = device
         self._rules = rules.processors(request) if rules is not None else []
         self._bias = _bias_tensors(request.params, device)
-        self.is_greedy = request.params.temperature == 0
+        self.is_greedy = request.params.temperature < LEAST_TEMPERATURE
         self.changes_logits = self._changes_logits()
         """Whether `adjust` would do anything."""
         # On the CPU wherever the model is: a seed gives the same numbers on every device.
@@ -52,7 +55,8 @@ class SequenceSampler:
             known = ids < logits.shape[-1]
             logits[0, ids[known]] += bias[known]
         if len(output_ids) < self.params.min_tokens and self._request.stop_token_ids:
-            logits[0, sorted(self._request.stop_token_ids)] = -torch.inf
+            # A model may have an end token, and a caller may name one, that its output has no place for.
+            logits[0, [end_id for end_id in self._request.stop_token_ids if end_id < logits.shape[-1]]] = -torch.inf
         if self.params.repetition_penalty == 1.0 and not self._rules:
             return
         # The prompt is among the tokens that processors look at.

@@ -60,7 +60,7 @@ class SamplingRequest(BeamFields):
     """Extension."""
     typical_p: Annotated[float, Field(gt=0, le=1)] | None = None
     """Extension. As in transformers; 1 is off."""
-    repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0.01, le=100)] | None = None
     """Extension. As in transformers: prompt tokens count too."""
     min_tokens: Annotated[Integer, Field(ge=0, le=2**31 - 1)] | None = None
     """Extension. No end before so many tokens."""
