@@ -110,8 +110,9 @@ class BeamRunner:
             rows.select([0] * len(search.running))
         if stop <= num_prompt:
             return rows.cache.forward([request.prompt_token_ids[start:stop]], start)
-        tokens = [(request.prompt_token_ids + beam.token_ids)[start:stop] for beam in search.running]
-        return rows.cache.forward(tokens, start)
+        shared = request.prompt_token_ids[start:]
+        own = slice(max(0, start - num_prompt), stop - num_prompt)
+        return rows.cache.forward([shared + beam.token_ids[own] for beam in search.running], start)
 
     def _continuations(self, request: Request, search: BeamSearch, logits: torch.Tensor) -> Outcome:
         if request not in self._scorers:
