@@ -36,6 +36,17 @@ def test_a_continuation_keeps_its_leading_space(tiny: Tiny) -> None:
         assert tokenizer.decode(whole[:cut]) + continuation == tokenizer.decode(whole)
 
 
+@pytest.mark.parametrize("family", ["llama", "gemma", "gpt2"])
+def test_a_prompt_that_ends_among_many_bytes_is_continued_without_breaking_a_character(family: str, tiny: Tiny) -> None:
+    tokenizer = tiny(family).tokenizer
+    whole = tokenizer("👩\u200d🌾", add_special_tokens=False).input_ids
+    for prompt in ("👩", "👩\u200d"):
+        cut = len(tokenizer(prompt, add_special_tokens=False).input_ids)
+        detokenizer = IncrementalDetokenizer(tokenizer, whole[:cut])
+        continuation = "".join(detokenizer.add(token_id) for token_id in whole[cut:])
+        assert prompt + continuation == "👩\u200d🌾"
+
+
 def test_bytes_that_never_become_a_character_come_out_at_the_end(tiny: Tiny) -> None:
     tokenizer = tiny("gpt2").tokenizer
     half = tokenizer("🐴").input_ids[:-1]

@@ -23,10 +23,12 @@ class IncrementalDetokenizer:
 
     CONTEXT_TOKENS = 6
     """Enough for the byte tokens of one character and for the token before them."""
+    MAX_CONTEXT_TOKENS = 48
+    """Enough for an emoji of many characters, none of which has a token of its own."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt_token_ids: list[int]) -> None:
         self._tokenizer = tokenizer
-        self._window = list(prompt_token_ids[-self.CONTEXT_TOKENS :])
+        self._window = self._context(prompt_token_ids)
         self._num_read = len(self._window)
         """Tokens of the window whose text has been given out."""
 
@@ -58,6 +60,17 @@ class IncrementalDetokenizer:
         self._window = self._window[self._num_read :]
         self._num_read = len(self._window)
         return after[len(before) :]
+
+    def _context(self, prompt_token_ids: list[int]) -> list[int]:
+        """The end of the prompt, from where a character begins.
+
+        In the middle of one, byte-fallback decoders would give up the whole run of bytes and what continues it.
+        """
+        for num_tokens in range(self.CONTEXT_TOKENS, self.MAX_CONTEXT_TOKENS + 1):
+            context = prompt_token_ids[-num_tokens:]
+            if len(prompt_token_ids) <= num_tokens or "\ufffd" not in self._decode(context):
+                return context
+        return prompt_token_ids[-self.CONTEXT_TOKENS :]
 
     def _decode(self, token_ids: list[int]) -> str:
         text: str = self._tokenizer.decode(token_ids, skip_special_tokens=True)
