@@ -11,6 +11,10 @@ from hostler.types import SamplingParams, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
 from tests.engine.test_generation import random_prompts
 
+GREEDY = SamplingParams(temperature=0, max_tokens=12, ignore_eos=True)
+ROW_FAMILIES = ("bloom", "codegen", "falcon_alibi", "falcon_rotary", "gpt_neo", "gptj", "mpt", "stablelm", "xglm")
+"""Those that take this path: see `hostler.engine.architectures.TESTED_IN_ROWS`."""
+
 
 def make_request(num_tokens: int) -> Request:
     return Request(
@@ -65,3 +69,34 @@ def test_prompts_of_one_step_share_a_pass_and_so_do_their_next_tokens(
     for request_id, prompt in enumerate(prompts):
         expected = model.reference(prompt, 4, eos_token_id=-1)
         assert engine.sequences[request_id, 0].token_ids == expected
+
+
+@pytest.mark.parametrize("family", ROW_FAMILIES)
+def test_prompts_that_go_on_where_another_is_share_a_pass_too(
+    family: str, tiny: Callable[[str], TinyModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny(family)
+    runner = model.runner()
+    shapes: list[tuple[int, ...]] = []
+    forward = model.model.forward
+
+    def counting_forward(input_ids: Any, *args: Any, **kwargs: Any) -> Any:
+        shapes.append(tuple(input_ids.shape))
+        return forward(input_ids, *args, **kwargs)
+
+    tokens = [token for prompt in random_prompts(model, 9, seed=3) for token in prompt]
+    # What they share is 64, 64 and 48 tokens long: the last one lacks most.
+    prompts = [tokens[:70], tokens[:67] + tokens[80:85], tokens[:75], tokens[:60] + tokens[90:96]]
+    engine = TinyEngine(model, runner=runner)
+    engine.add(0, TokenPrompt(token_ids=prompts[0]), GREEDY)
+    engine.step()
+    with monkeypatch.context() as patch:
+        patch.setattr(model.model, "forward", counting_forward)
+        for request_id in (1, 2, 3):
+            engine.add(request_id, TokenPrompt(token_ids=prompts[request_id]), GREEDY)
+        engine.step()
+    engine.run()
+    assert [engine.sequences[request_id, 0].num_cached_tokens for request_id in range(4)] == [0, 64, 64, 48]
+    assert shapes == [(1, 1), (3, 18)]
+    for request_id, prompt in enumerate(prompts):
+        assert engine.sequences[request_id, 0].token_ids == model.reference(prompt, 12, eos_token_id=-1)

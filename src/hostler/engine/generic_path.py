@@ -1,12 +1,13 @@
 """The generic path for decoder-only models: what every one of them accepts, and nothing else.
 
-Prompts that begin in the same step are computed together; one that is too long for a step alone, in chunks, in a cache
-of its own. Once a prompt has its first token it becomes a row of the batch, which decodes together. Where
+Prompts that are finished in the same step are computed together; one that is too long for a step alone, in chunks, in a
+cache of its own. Once a prompt has its first token it becomes a row of the batch, which decodes together. Where
 `hostler.engine.architectures` finds that a model cannot be batched (state-space and hybrid models, among others)
 sequences keep their own caches and are computed one after the other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
@@ -41,11 +42,12 @@ class GenericPath:
             # The scheduler gives every running sequence its token before it gives prompts theirs.
             assert in_rows <= output.num_scheduled_tokens.keys()
             yield Computed(list(self._rows), self._decode_rows())
-        prompts = [request for request in output.num_scheduled_tokens if self._can_begin_together(request, output)]
-        for group in alike(prompts):
+        groups = self._groups(output)
+        for group in groups:
             yield Computed(group, self._compute_prompts(group))
+        done = in_rows.union(*groups)
         for request, num_tokens in output.num_scheduled_tokens.items():
-            if request in in_rows or request in prompts:
+            if request in done:
                 continue
             is_up_to_date = num_tokens == request.num_new_tokens
             if not (is_up_to_date or self._capabilities.computes_chunks):
@@ -87,29 +89,59 @@ class GenericPath:
         self._row_cache.grew(1)
         return logits
 
-    def _can_begin_together(self, request: Request, output: SchedulerOutput) -> bool:
-        """Whether all of a sequence is to be computed in this step, and nothing of it was before."""
-        return (
-            self._capabilities.prefills_together
-            and request.num_computed_tokens == 0
-            and output.num_scheduled_tokens[request] == request.num_new_tokens
-            and not request.needs_prompt_scores
-        )
+    def _groups(self, output: SchedulerOutput) -> list[list[Request]]:
+        """Sequences that share a pass in which the last of their known tokens is computed, to become rows."""
+        if not self._capabilities.prefills_together:
+            return []
+        last = [
+            request
+            for request, num_tokens in output.num_scheduled_tokens.items()
+            if num_tokens == request.num_new_tokens and request not in self._rows and not request.needs_prompt_scores
+        ]
+        new = [request for request in last if request.num_computed_tokens == 0]
+        begun = [request for request in last if request in self._own_caches]
+        # Both what is in their caches and what is not should be of similar length.
+        begun_groups = [group for similar in alike(begun) for group in alike(similar, attrgetter("num_new_tokens"))]
+        return [*alike(new), *(group for group in begun_groups if len(group) > 1)]
 
     def _compute_prompts(self, requests: list[Request]) -> torch.Tensor:
-        """Whole sequences in one pass, each of which becomes a row; `[num_requests, vocab_size]`."""
+        """The rest of sequences in one pass, each of which becomes a row; `[num_requests, vocab_size]`.
+
+        All end at the same column and have as many tokens computed, so that padding stands on the left alone. Of those
+        that lack fewer, some are thus computed again.
+        """
         lengths = torch.tensor([request.num_tokens for request in requests], device=self._device).unsqueeze(1)
-        width = int(lengths.max())
-        padded = [[0] * (width - request.num_tokens) + request.token_ids(0, request.num_tokens) for request in requests]
-        positions = torch.arange(width, device=self._device) - (width - lengths)
-        cache = DynamicCache()
-        input_ids = torch.tensor(padded, device=self._device)
-        logits = self._forward(input_ids, (positions >= 0).long(), positions.clamp(min=0), cache)
+        num_columns = int(lengths.max())
+        num_new = max(request.num_new_tokens for request in requests)
+        tokens = [request.token_ids(max(0, request.num_tokens - num_new), request.num_tokens) for request in requests]
+        input_ids = torch.tensor([[0] * (num_new - len(own)) + own for own in tokens], device=self._device)
+        positions = torch.arange(num_columns, device=self._device) - (num_columns - lengths)
+        mask = (positions >= 0).long()
+        cache = self._padded_cache(requests, num_columns - num_new)
+        logits = self._forward(input_ids, mask, positions[:, -num_new:].clamp(min=0), cache)
         for row, request in enumerate(requests):
-            own = slice(row, row + 1), slice(None), slice(width - request.num_tokens, None)
+            own = slice(row, row + 1), slice(None), slice(num_columns - request.num_tokens, None)
             self._row_cache.join([(layer.keys[own], layer.values[own]) for layer in cache.layers])
             self._rows.append(request)
+            self._own_caches.pop(request, None)
         return logits
+
+    def _padded_cache(self, requests: list[Request], num_columns: int) -> DynamicCache:
+        """What is computed of sequences, each cut so that the longest ends at the last column; theirs are untouched."""
+        cache = DynamicCache()
+        if num_columns == 0:
+            return cache
+        longest = max(request.num_tokens for request in requests)
+        lengths = [max(0, num_columns - (longest - request.num_tokens)) for request in requests]
+        for index, layer in enumerate(self._own_caches[requests[0]].layers):
+            keys = layer.keys.new_zeros((len(requests), layer.keys.shape[1], num_columns, layer.keys.shape[3]))
+            values = layer.values.new_zeros((len(requests), layer.values.shape[1], num_columns, layer.values.shape[3]))
+            for row, (request, length) in enumerate(zip(requests, lengths, strict=True)):
+                own = self._own_caches[request].layers[index]
+                keys[row, :, num_columns - length :] = own.keys[0, :, :length]
+                values[row, :, num_columns - length :] = own.values[0, :, :length]
+            cache.update(keys, values, index)
+        return cache
 
     def _compute_alone(self, request: Request, num_tokens: int) -> torch.Tensor:
         """The next tokens of one sequence in its own cache; `[1, vocab_size]` after the last of them."""
@@ -144,12 +176,14 @@ class GenericPath:
         self._rows.append(request)
 
 
-def alike(requests: list[Request]) -> Iterator[list[Request]]:
+def alike(
+    requests: list[Request], length_of: Callable[[Request], int] = attrgetter("num_tokens")
+) -> Iterator[list[Request]]:
     """Sequences in groups of similar length, none of which is mostly padding."""
     group: list[Request] = []
-    for request in sorted(requests, key=lambda candidate: candidate.num_tokens):
-        num_tokens = request.num_tokens + sum(member.num_tokens for member in group)
-        if group and request.num_tokens * (len(group) + 1) > MAX_PADDING * num_tokens:
+    for request in sorted(requests, key=length_of):
+        num_tokens = length_of(request) + sum(length_of(member) for member in group)
+        if group and length_of(request) * (len(group) + 1) > MAX_PADDING * num_tokens:
             yield group
             group = []
         group.append(request)
