@@ -7,7 +7,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hostler.engine.sampling_batch import BLOCK_SIZE, CANDIDATES, RESOLUTION, Truncation, draw, rank
+from hostler.engine.sampling_batch import BLOCK_SIZE, CANDIDATES, RESOLUTION, Truncation, argmax, draw, rank
 from hostler.engine.sampling_row import warpers
 from hostler.types import SamplingParams
 
@@ -91,6 +91,13 @@ def test_a_number_in_the_middle_of_a_tokens_share_draws_that_token(
     chosen = (in_order[0] > 1e-4).nonzero().flatten()[:20]
     drawn = draw(logits.repeat(len(chosen), 1), [params] * len(chosen), middles[0, chosen].tolist())
     assert drawn == order[0, chosen].tolist()
+
+
+@given(st.integers(0, 2**32), st.integers(1, 5), vocabularies, st.sampled_from([0, 1.0]))
+def test_the_likeliest_token_is_the_first_of_equal_ones(seed: int, num_rows: int, vocab_size: int, step: float) -> None:
+    logits = some_logits(seed, num_rows, vocab_size, 2.0, step)
+    expected = [row.index(max(row)) for row in logits.tolist()]
+    assert argmax(logits).tolist() == expected
 
 
 def test_a_row_draws_the_same_token_in_every_batch() -> None:

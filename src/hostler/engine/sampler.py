@@ -12,7 +12,7 @@ from hostler.engine.generation_rules import GenerationRules
 from hostler.engine.logprobs import score_output
 from hostler.engine.request import Request
 from hostler.engine.runner import NumericalFailure
-from hostler.engine.sampling_batch import draw
+from hostler.engine.sampling_batch import argmax, draw
 from hostler.engine.sampling_row import SequenceSampler, warpers
 from hostler.types import SamplingParams
 
@@ -36,7 +36,7 @@ class Sampler:
         """
         logits = logits.float()
         states = [self._state(request) for request in requests]
-        tokens: list[int | None] = torch.argmax(logits, dim=-1).tolist()
+        tokens: list[int | None] = argmax(logits).tolist()
         # One NaN makes the sum NaN; an infinity alone is legitimate, processors use it to forbid tokens.
         is_broken = torch.isnan(logits.sum(dim=-1)).tolist()
         chosen_rows = [
@@ -86,15 +86,12 @@ class Sampler:
                 params.append(_AS_IT_IS)
             else:
                 params.append(state.params)
-        tokens: list[int | None] = [None] * len(states)
-        greedy = [row for row, state in enumerate(states) if state.is_greedy]
-        for row in greedy:
-            tokens[row] = int(torch.argmax(logits[row]))
+        tokens: list[int | None] = argmax(logits).tolist()
         drawn = [row for row, state in enumerate(states) if not state.is_greedy]
         if drawn:
             uniforms = [states[row].uniform() for row in drawn]
-            # Only where greedy rows are among them must the others be gathered once more.
-            own = logits[drawn] if greedy else logits
+            # Rows are gathered once more only where greedy ones are among them.
+            own = logits if len(drawn) == len(states) else logits[drawn]
             for row, token in zip(drawn, draw(own, [params[row] for row in drawn], uniforms), strict=True):
                 tokens[row] = token
         return tokens
