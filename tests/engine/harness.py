@@ -103,8 +103,8 @@ class TinyEngine:
         self.sequences: dict[tuple[int, int], Collected] = {}
         self.failures: dict[int, HostlerError] = {}
 
-    def add(self, request_id: int, prompt: Prompt, params: SamplingParams) -> Admission:
-        prepared = self.inputs.prepare(request_id, prompt, params)
+    def add(self, request_id: int, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> Admission:
+        prepared = self.inputs.prepare(request_id, prompt, params, priority=priority)
         self.core.add_request(prepared.sequences)
         for index in range(params.n):
             self.sequences[request_id, index] = Collected()

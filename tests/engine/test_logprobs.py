@@ -58,7 +58,10 @@ def test_logprobs_are_those_of_a_plain_forward(family: str, temperature: float, 
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "llama"])
-def test_the_prompt_is_scored_in_chunks_in_company_and_after_preemption(family: str, tiny: Tiny) -> None:
+@pytest.mark.parametrize("is_later_more_urgent", [False, True])
+def test_the_prompt_is_scored_in_chunks_in_company_and_after_preemption(
+    family: str, is_later_more_urgent: bool, tiny: Tiny
+) -> None:
     model = tiny(family)
     prompts = random_prompts(model, 6, seed=2)
     engine = TinyEngine(model, max_num_batched_tokens=48, cache_tokens=192)
@@ -67,7 +70,9 @@ def test_the_prompt_is_scored_in_chunks_in_company_and_after_preemption(family: 
         params = SamplingParams(temperature=0, max_tokens=40)
         if asks:
             params = SamplingParams(temperature=0, max_tokens=40, logprobs=NUM_TOP, prompt_logprobs=NUM_TOP)
-        engine.add(request_id, TokenPrompt(token_ids=prompt), params)
+        engine.add(request_id, TokenPrompt(token_ids=prompt), params, priority=-request_id * is_later_more_urgent)
+        if is_later_more_urgent:
+            engine.step()
     num_preempted = 0
     while engine.core.has_unfinished_requests():
         running = list(engine.scheduler.running)

@@ -66,7 +66,7 @@ def test_every_request_is_answered_as_if_it_were_alone(family: str, seed: int, t
     )
     aborted: set[int] = set()
     for request_id, prompt in enumerate(prompts):
-        engine.add(request_id, TokenPrompt(token_ids=prompt), params[request_id])
+        engine.add(request_id, TokenPrompt(token_ids=prompt), params[request_id], priority=rng.randint(-1, 1))
         for _ in range(rng.randint(0, 5)):
             if engine.core.has_unfinished_requests():
                 engine.step()
