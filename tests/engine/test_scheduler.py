@@ -183,7 +183,7 @@ def checked_step(scheduler: Scheduler) -> None:
     assert scheduled, "a step without work while requests wait"
     assert sum(scheduled.values()) <= scheduler.max_num_batched_tokens
     assert len(scheduler.running) <= scheduler.max_num_seqs
-    assert scheduler.kv_cache.num_used_tokens <= scheduler.kv_cache.capacity_tokens
+    assert scheduler.kv_cache.num_used_tokens + scheduler.kv_cache.num_kept_tokens <= scheduler.kv_cache.capacity_tokens
     assert not preempted & scheduled.keys()
     # Who decodes gets its token in every step; of the prompts, at least the first goes on.
     assert decoding - preempted <= scheduled.keys()
@@ -202,11 +202,13 @@ def checked_step(scheduler: Scheduler) -> None:
     capacity_blocks=st.integers(6, 20),
     budget=st.integers(1, 40),
     max_num_seqs=st.integers(1, 6),
+    reuses_prefixes=st.booleans(),
 )
 def test_every_sequence_gets_all_its_tokens_in_its_turn_and_within_the_limits(
-    arrivals: list[Arrival], capacity_blocks: int, budget: int, max_num_seqs: int
+    arrivals: list[Arrival], capacity_blocks: int, budget: int, max_num_seqs: int, reuses_prefixes: bool
 ) -> None:
-    scheduler = make_scheduler(capacity_blocks * BLOCK_SIZE, max_num_seqs, budget)
+    kv_cache = KVCacheManager(capacity_blocks * BLOCK_SIZE, reuses_prefixes=reuses_prefixes)
+    scheduler = Scheduler(kv_cache, max_num_seqs=max_num_seqs, max_num_batched_tokens=budget)
     requests: list[Request] = []
     num_steps = 0
 
