@@ -183,6 +183,9 @@ class EngineCore:
         if num_tokens and self._keeper is not None:
             try:
                 self._keeper.keep(request, num_tokens)
+                # They have been told, and do not count in the cache.
+                request.prompt_scores.clear()
+                request.output_scores.clear()
             except Exception:
                 # Most likely there is no memory for a copy; what is kept of others is none that is needed either.
                 logger.exception("prefix_not_kept request_id=%d num_tokens=%d", request.request_id, num_tokens)

@@ -29,7 +29,8 @@ class Match:
     prefix: Prefix | None
     """Computed already."""
     num_coming: int
-    """Tokens that it will have in common with a running sequence before it in turn, once that one is computed."""
+    """Tokens that it will have in common with a running sequence before it in turn, once that one is computed; 0 where
+    they are no more than those of the prefix."""
 
 
 @dataclass
@@ -72,12 +73,14 @@ class PrefixCache:
                 num_blocks = min(depth, source.num_computed_tokens // self._block_size)
                 if num_blocks > num_best:
                     num_best, best = num_blocks, Prefix(source, num_blocks * self._block_size)
+                if num_best == depth:
+                    break
                 if source.status is RequestStatus.RUNNING and source.turn < request.turn:
                     num_coming = max(num_coming, depth * self._block_size)
             seen = sources
         if best is not None and best.num_tokens < LEAST_REUSED_TOKENS:
             best = None
-        return Match(best, num_coming)
+        return Match(best, num_coming if num_coming > num_best * self._block_size else 0)
 
     def use(self, prefix: Prefix) -> None:
         """Note that a kept sequence is still useful."""
@@ -108,7 +111,8 @@ class PrefixCache:
             if longer is not None:
                 self._kept[longer] = self._kept.pop(longer)
                 return
-        for source in [source for source in self._kept if self._is_on(path, source)]:
+        shorter = [source for source in path[0].sources if self._is_on(path, source)] if path else []
+        for source in shorter:
             self._drop(source)
         self._insert(request, num_blocks)
         self._kept[request] = num_blocks * self._block_size
@@ -130,9 +134,9 @@ class PrefixCache:
         return dropped
 
     def _is_on(self, path: list[_Block], source: Request) -> bool:
-        """Whether a source goes no other way than this one, and no further."""
+        """Whether a source is kept and goes no other way than this one, and no further."""
         num_blocks = self._num_blocks[source]
-        return num_blocks <= len(path) and source in path[num_blocks - 1].sources
+        return source in self._kept and num_blocks <= len(path) and source in path[num_blocks - 1].sources
 
     def _drop(self, request: Request) -> None:
         self.num_kept_tokens -= self._kept.pop(request)
