@@ -1,15 +1,18 @@
 """Text leaves in whole characters and ends before the stop string."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
 from hostler.engine.output_processor import IncrementalDetokenizer, OutputProcessor, StopStrings
 from hostler.engine.request import Request
 from hostler.types import FinishReason, SamplingParams
 from tests.engine.harness import TinyModel
+from tests.tiny_models import build_tiny_model
 
 Tiny = Callable[[str], TinyModel]
 
@@ -45,6 +48,14 @@ def test_a_prompt_that_ends_among_many_bytes_is_continued_without_breaking_a_cha
         detokenizer = IncrementalDetokenizer(tokenizer, whole[:cut])
         continuation = "".join(detokenizer.add(token_id) for token_id in whole[cut:])
         assert prompt + continuation == "👩\u200d🌾"
+
+
+def test_no_space_is_tidied_away_behind_the_back_of_a_stream(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(build_tiny_model("t5", tmp_path), clean_up_tokenization_spaces=True)
+    token_ids = tokenizer("The mare , the horse ! do n't", add_special_tokens=False).input_ids
+    detokenizer = IncrementalDetokenizer(tokenizer, [])
+    pieces = [detokenizer.add(token_id) for token_id in token_ids]
+    assert "".join(pieces) + detokenizer.flush() == "The mare , the horse ! do n't"
 
 
 def test_bytes_that_never_become_a_character_come_out_at_the_end(tiny: Tiny) -> None:

@@ -73,7 +73,8 @@ class IncrementalDetokenizer:
         return prompt_token_ids[-self.CONTEXT_TOKENS :]
 
     def _decode(self, token_ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=True)
+        # Tidying would take back spaces that have been sent, and is not told to the bytes of logprobs.
+        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
 
 

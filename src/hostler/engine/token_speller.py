@@ -71,7 +71,7 @@ class TokenSpeller:
         return self._decode(token_id).encode()
 
     def _decode(self, token_id: int) -> str:
-        text: str = self._tokenizer.decode([token_id])
+        text: str = self._tokenizer.decode([token_id], clean_up_tokenization_spaces=False)
         return text
 
 
