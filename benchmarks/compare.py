@@ -122,7 +122,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--patience", type=float, default=600, help="seconds to wait for a quiet machine (default: %(default)s)"
     )
-    parser.add_argument("--start-timeout", type=float, default=300, help="seconds (default: %(default)s)")
+    parser.add_argument("--start-timeout", type=float, default=900, help="seconds (default: %(default)s)")
     parser.add_argument("--log", type=Path, help="file for what the servers print (default: nowhere)")
     parser.add_argument("--json", type=Path, help="file to write every figure to")
     return parser.parse_args()
