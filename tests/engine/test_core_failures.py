@@ -1,12 +1,15 @@
 """What the engine core does with errors: of the model, of one request's text, of its own bookkeeping."""
 
 import logging
+from collections.abc import Sequence
 
 import pytest
 
+from hostler.engine.beam_search import BeamSearch, Candidate
 from hostler.engine.core import MAX_FAILED_STEPS, EngineCore, StepOutput
 from hostler.engine.kv_cache import BLOCK_SIZE, KVCacheManager
 from hostler.engine.request import Request
+from hostler.engine.runner import Outcome
 from hostler.engine.scheduler import Scheduler, SchedulerOutput
 from hostler.errors import EngineRequestError, HostlerError, ServiceError
 from hostler.types import FinishReason, TokenDelta
@@ -117,6 +120,27 @@ def test_text_that_cannot_be_made_fails_its_own_request_and_leaves_nothing(caplo
         assert not core.step().failures
     assert not text.known
     assert not core._sequences
+
+
+def test_text_that_cannot_be_made_of_a_beam_search_fails_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner, text = ScriptedRunner(), Forgetful(broken_id=1)
+    core = EngineCore(make_core()[0]._scheduler, runner, text)
+    (searching,) = sequences(1)
+    searching.search = BeamSearch(num_beams=2, length_penalty=1.0, early_stopping=False, max_tokens=3, num_end_tokens=1)
+    core.add_request([searching])
+    core.add_request(sequences(2))
+
+    def execute(output: SchedulerOutput) -> dict[Request, Outcome]:
+        return {request: [] if request.search else 5 for request in output.num_scheduled_tokens}
+
+    def refuse(request: Request, candidates: Sequence[Candidate]) -> set[Candidate]:
+        raise ValueError("no such token")
+
+    monkeypatch.setattr(runner, "execute", execute)
+    monkeypatch.setattr(text, "stopped", refuse)
+    output = core.step()
+    assert output.failures.keys() == {1}
+    assert [request_id for request_id, _ in output.deltas] == [2]
 
 
 def test_an_error_in_the_bookkeeping_is_not_survived(monkeypatch: pytest.MonkeyPatch) -> None:
