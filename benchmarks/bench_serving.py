@@ -34,7 +34,7 @@ def table(measurements: list[Measurement]) -> str:
     """A line for each level, in Markdown."""
     rows = [measurement.figures() for measurement in measurements]
     lines = ["| " + " | ".join(rows[0]) + " |", "|---" * len(rows[0]) + "|"]
-    lines += ["| " + " | ".join(f"{value:.1f}" for value in row.values()) + " |" for row in rows]
+    lines += ["| " + " | ".join(f"{value:.2f}" for value in row.values()) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 

@@ -44,7 +44,7 @@ def _median(records: list[list[dict[str, float]]], level: float, figure: str) ->
 
 
 def _spelled(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}"
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _ratio(ours: float | None, theirs: float | None) -> str:
