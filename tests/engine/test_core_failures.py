@@ -143,6 +143,14 @@ def test_text_that_cannot_be_made_of_a_beam_search_fails_it_alone(monkeypatch: p
     assert [request_id for request_id, _ in output.deltas] == [2]
 
 
+def test_an_engine_that_can_begin_nothing_does_not_turn_in_circles() -> None:
+    scheduler = Scheduler(KVCacheManager(0), max_num_seqs=4, max_num_batched_tokens=64)
+    core = EngineCore(scheduler, ScriptedRunner(), Spelling())
+    core.add_request(sequences(1))
+    with pytest.raises(AssertionError, match="nothing of what waits can begin"):
+        core.step()
+
+
 def test_an_error_in_the_bookkeeping_is_not_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     core, runner = make_core()
     core.add_request(sequences(1, max_tokens=1))

@@ -86,6 +86,8 @@ class EngineCore:
             Exception: the model's, when `MAX_FAILED_STEPS` in a row have failed; any that comes out of the bookkeeping.
         """
         scheduled = self._scheduler.schedule()
+        # Every request that was admitted fits an empty cache. Were it otherwise, this would go on for ever.
+        assert scheduled.num_scheduled_tokens or not self.has_unfinished_requests(), "nothing of what waits can begin"
         output = StepOutput(request_ids={request.request_id for request in scheduled.num_scheduled_tokens})
         try:
             outcomes = self._runner.execute(scheduled)
