@@ -11,8 +11,8 @@ from hostler.errors import EngineDeadError, EngineRequestError, HostlerError, Qu
 from hostler.types import SamplingParams, TokenPrompt
 from hostler.worker.client import WorkerClient, WorkerGeneration
 from hostler.worker.launcher import ForkserverLauncher
-from tests.worker.conftest import Gate
 from tests.worker.loading import loaded
+from tests.worker.obedience import Gate
 from tests.worker.obedient_gpt2 import FAIL, RUN_OUT_OF_MEMORY, WAIT
 
 HARMLESS = TokenPrompt(token_ids=[40, 41, 42])
