@@ -17,13 +17,13 @@ Tiny = Callable[[str], TinyModel]
 
 
 @pytest.fixture
-def llama(tiny: Tiny) -> TinyModel:
-    return tiny("llama")
+def model(tiny: Tiny) -> TinyModel:
+    return tiny("phi")
 
 
 @pytest.fixture
-def path(llama: TinyModel) -> FlatPath:
-    return FlatPath(llama.model)
+def path(model: TinyModel) -> FlatPath:
+    return FlatPath(model.model)
 
 
 def engine_over(path: FlatPath, model: TinyModel, **options: Any) -> TinyEngine:
@@ -37,18 +37,18 @@ def greedy(num_tokens: int) -> SamplingParams:
 
 
 def test_a_step_is_one_pass_whatever_is_in_it(
-    llama: TinyModel, path: FlatPath, monkeypatch: pytest.MonkeyPatch
+    model: TinyModel, path: FlatPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     widths: list[int] = []
-    forward = llama.model.forward
+    forward = model.model.forward
 
     def counting_forward(input_ids: Any, *args: Any, **kwargs: Any) -> Any:
         widths.append(input_ids.shape[1])
         return forward(input_ids, *args, **kwargs)
 
-    engine = engine_over(path, llama, max_num_seqs=3, max_num_batched_tokens=24)
-    monkeypatch.setattr(llama.model, "forward", counting_forward)
-    prompts = [prompt[:1] * length for length, prompt in zip((10, 30, 9), random_prompts(llama, 3), strict=True)]
+    engine = engine_over(path, model, max_num_seqs=3, max_num_batched_tokens=24)
+    monkeypatch.setattr(model.model, "forward", counting_forward)
+    prompts = [prompt[:1] * length for length, prompt in zip((10, 30, 9), random_prompts(model, 3), strict=True)]
     for request_id, prompt in enumerate(prompts):
         engine.add(request_id, TokenPrompt(token_ids=prompt), greedy(4))
     engine.run()
@@ -56,24 +56,24 @@ def test_a_step_is_one_pass_whatever_is_in_it(
     assert widths == [24, 24, 4, 3, 2, 1]
     monkeypatch.undo()
     for request_id, prompt in enumerate(prompts):
-        assert engine.sequences[request_id, 0].token_ids == llama.reference(prompt, 4, eos_token_id=-1)
+        assert engine.sequences[request_id, 0].token_ids == model.reference(prompt, 4, eos_token_id=-1)
 
 
 def test_a_short_prompt_decodes_while_a_longer_one_before_it_is_still_computed(
-    llama: TinyModel, path: FlatPath
+    model: TinyModel, path: FlatPath
 ) -> None:
-    long, first, second = random_prompts(llama, 3, seed=8)
+    long, first, second = random_prompts(model, 3, seed=8)
     prompts = [(long * 100)[:90], first[:5], second[:7]]
-    engine = engine_over(path, llama, max_num_seqs=4, max_num_batched_tokens=16)
+    engine = engine_over(path, model, max_num_seqs=4, max_num_batched_tokens=16)
     for request_id, prompt in enumerate(prompts):
         engine.add(request_id, TokenPrompt(token_ids=prompt), greedy(12))
     engine.run()
-    assert engine.tokens(range(3)) == [llama.reference(prompt, 12, eos_token_id=-1) for prompt in prompts]
+    assert engine.tokens(range(3)) == [model.reference(prompt, 12, eos_token_id=-1) for prompt in prompts]
 
 
-def test_the_memory_of_sequences_that_left_comes_back(llama: TinyModel, path: FlatPath) -> None:
-    engine = engine_over(path, llama)
-    for request_id, prompt in enumerate(random_prompts(llama, 4)):
+def test_the_memory_of_sequences_that_left_comes_back(model: TinyModel, path: FlatPath) -> None:
+    engine = engine_over(path, model)
+    for request_id, prompt in enumerate(random_prompts(model, 4)):
         engine.add(request_id, TokenPrompt(token_ids=prompt), greedy(6))
     engine.step()
     assert all(layer.keys.numel() for layer in path._cache.layers)
@@ -83,19 +83,19 @@ def test_the_memory_of_sequences_that_left_comes_back(llama: TinyModel, path: Fl
 
 
 def test_a_pass_that_fails_leaves_the_model_as_it_was_and_the_next_one_is_right(
-    llama: TinyModel, path: FlatPath, monkeypatch: pytest.MonkeyPatch
+    model: TinyModel, path: FlatPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = llama.model.config._attn_implementation
-    prompts = random_prompts(llama, 3, seed=4)
-    engine = engine_over(path, llama)
+    before = model.model.config._attn_implementation
+    prompts = random_prompts(model, 3, seed=4)
+    engine = engine_over(path, model)
     with monkeypatch.context() as broken:
-        broken.setattr(llama.model.lm_head, "forward", lambda _hidden: 1 / 0)
+        broken.setattr(model.model.lm_head, "forward", lambda _hidden: 1 / 0)
         for request_id, prompt in enumerate(prompts):
             engine.add(request_id, TokenPrompt(token_ids=prompt), greedy(5))
         engine.step()
     assert set(engine.failures) == {0, 1, 2}
-    assert llama.model.config._attn_implementation == before != NAME
-    assert engine.answer(TokenPrompt(token_ids=prompts[0]), greedy(5)).token_ids == llama.reference(
+    assert model.model.config._attn_implementation == before != NAME
+    assert engine.answer(TokenPrompt(token_ids=prompts[0]), greedy(5)).token_ids == model.reference(
         prompts[0], 5, eos_token_id=-1
     )
 

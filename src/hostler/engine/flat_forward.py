@@ -8,17 +8,13 @@ from hostler.engine.slot_cache import SlotCache
 
 
 class FlatForward:
-    """One model and the slots of its sequences."""
+    """Implements `hostler.engine.flat_path.Forward`."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
         self.cache = SlotCache(model.config.get_text_config(decoder=True).num_hidden_layers)
 
     def logits(self, batch: FlatBatch, wanted: list[int]) -> torch.Tensor:
-        """After the tokens at these places of the batch, `[num_wanted, vocab_size]`.
-
-        The keys and values of all its tokens are in the cache afterwards.
-        """
         config = self._model.config
         own_attention = config._attn_implementation
         self.cache.expect(batch)

@@ -5,6 +5,7 @@ keys are one slice; a prompt that is complete changes places with the first that
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import torch
 from transformers import PreTrainedModel
@@ -12,17 +13,32 @@ from transformers import PreTrainedModel
 from hostler.engine.causal_path import Computed, States
 from hostler.engine.flat_attention import FlatBatch, Piece
 from hostler.engine.flat_forward import FlatForward
+from hostler.engine.fused_forward import FusedForward, can_fuse
 from hostler.engine.logprobs import score_prompt
 from hostler.engine.request import Request
 from hostler.engine.scheduler import SchedulerOutput
+from hostler.engine.slot_cache import SlotCache
+
+
+class Forward(Protocol):
+    """A model's forward over flat batches, and the slots of its sequences."""
+
+    cache: SlotCache
+
+    def logits(self, batch: FlatBatch, wanted: list[int]) -> torch.Tensor:
+        """After the tokens at these places of the batch, `[num_wanted, vocab_size]`.
+
+        The keys and values of all its tokens are in the cache afterwards.
+        """
+        ...
 
 
 class FlatPath:
-    """Implements `CausalPath` over a model that looks its attention up in transformers' `AttentionInterface`."""
+    """Implements `CausalPath` for models that `hostler.engine.architectures` finds fit for it."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._device: torch.device = model.device
-        self._forward = FlatForward(model)
+        self._forward: Forward = FusedForward(model) if can_fuse(model) else FlatForward(model)
         self._cache = self._forward.cache
         self._slots: list[Request] = []
         self._num_decoding = 0

@@ -5,6 +5,8 @@ step that takes longer than the product. Here each weight is reordered once. The
 compiler puts into frozen models (`torch._inductor.fx_passes.mkldnn_fusion`).
 """
 
+from typing import Literal
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -34,6 +36,18 @@ class PackedLinear(nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(hidden, self._packed, self.bias, "none", [], "")
+        return result
+
+    def swished(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Its output times its sigmoid, in one operation."""
+        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(hidden, self._packed, self.bias, "swish", [], "")
+        return result
+
+    def combined(self, hidden: torch.Tensor, other: torch.Tensor, operation: Literal["add", "mul"]) -> torch.Tensor:
+        """Its output plus, or times, a tensor of the same shape, in one operation; rounded once."""
+        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(
+            hidden, other, self._packed, self.bias, operation
+        )
         return result
 
 
