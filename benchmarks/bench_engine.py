@@ -92,6 +92,7 @@ def load(arguments: argparse.Namespace) -> Bench:
     """Bring the model into this process as a worker would."""
     # As in a worker; it counts only when it is set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     import torch
 
     from hostler.engine.factory import build_engine

@@ -25,9 +25,11 @@ _WORKER_MODULE = "hostler.worker.process"
 """Named, not imported: what is imported there has no place in the gateway."""
 
 _WORKER_ENVIRONMENT = {
-    # libgomp reads it when it is loaded. With its default, threads that wait spin, and two busy workers on two cores
-    # slow each other down by an order of magnitude (docs/architecture.md has the figures).
+    # libgomp reads these when it is loaded. With its default, threads that wait spin, and two busy workers on two cores
+    # slow each other down by an order of magnitude (docs/architecture.md has the figures). A wait as short as that
+    # between two operations of a step, a millisecond at most, is spun: to wake a thread takes longer.
     "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "20000",
     # The Rust tokenizers would warn of the fork that follows and would not use their threads anyway.
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
