@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-from hostler.engine.beam_limits import BeamLimits
-from hostler.engine.causal_runner import CausalRunner
+from hostler.engine.beams.limits import BeamLimits
+from hostler.engine.causal.runner import CausalRunner
 from hostler.engine.core import EngineCore
-from hostler.engine.input_processor import InputProcessor, ModelLimits
 from hostler.engine.kv_cache import KVCacheManager
-from hostler.engine.output_processor import OutputProcessor
 from hostler.engine.runner import ModelRunner
 from hostler.engine.scheduler import Scheduler
-from hostler.engine.seq2seq_runner import Seq2SeqRunner
+from hostler.engine.seq2seq.runner import Seq2SeqRunner
+from hostler.engine.text.input_processor import InputProcessor, ModelLimits
+from hostler.engine.text.output_processor import OutputProcessor
 from hostler.errors import HostlerError
 from hostler.types import Admission, ChatFormat, FinishReason, Prompt, SamplingParams, TokenLogprobs
 from tests.tiny_models import MAX_POSITIONS

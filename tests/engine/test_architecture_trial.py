@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from hostler.engine import architectures
-from hostler.engine.architectures import capabilities_of
-from hostler.engine.capabilities import Batching, Capabilities
+from hostler.engine.causal import architectures
+from hostler.engine.causal.architectures import capabilities_of
+from hostler.engine.causal.capabilities import Batching, Capabilities
 from tests.engine.harness import TinyModel
 
 Tiny = Callable[[str], TinyModel]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from hostler.engine.architectures import TESTED_FLAT, TESTED_IN_ROWS, capabilities_of
-from hostler.engine.capabilities import Batching
+from hostler.engine.causal.architectures import TESTED_FLAT, TESTED_IN_ROWS, capabilities_of
+from hostler.engine.causal.capabilities import Batching
 from hostler.engine.factory import build_engine
 from hostler.errors import ModelLoadError
 from hostler.models.loader import load_model

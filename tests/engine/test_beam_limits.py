@@ -2,8 +2,8 @@ import msgspec
 import pytest
 from transformers import GenerationConfig
 
-from hostler.engine.beam_limits import BeamLimits
-from hostler.engine.beam_search import Candidate
+from hostler.engine.beams.limits import BeamLimits
+from hostler.engine.beams.search import Candidate
 from hostler.engine.request import Request
 from hostler.errors import InvalidRequestError
 from hostler.types import BeamParams, FinishReason, SamplingParams

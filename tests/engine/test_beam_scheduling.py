@@ -1,6 +1,6 @@
 """A beam search to the scheduler: one request that takes as many places as it has beams."""
 
-from hostler.engine.beam_search import BeamSearch, Candidate
+from hostler.engine.beams.search import BeamSearch, Candidate
 from hostler.engine.kv_cache import KVCacheManager
 from hostler.engine.request import Request, RequestStatus
 from hostler.engine.scheduler import Scheduler, SchedulerOutput

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hostler.engine.beam_search import BeamSearch, Candidate, Hypothesis
+from hostler.engine.beams.search import BeamSearch, Candidate, Hypothesis
 from hostler.types import EarlyStopping, FinishReason
 
 STOP, LENGTH = FinishReason.STOP, FinishReason.LENGTH

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from hostler.engine.beam_search import Candidate, Hypothesis
+from hostler.engine.beams.search import Candidate, Hypothesis
 from hostler.engine.core import EngineCore
 from hostler.engine.kv_cache import KVCacheManager
 from hostler.engine.request import Request

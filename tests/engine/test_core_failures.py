@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from hostler.engine.beam_search import BeamSearch, Candidate
+from hostler.engine.beams.search import BeamSearch, Candidate
 from hostler.engine.core import MAX_FAILED_STEPS, EngineCore, StepOutput
 from hostler.engine.kv_cache import BLOCK_SIZE, KVCacheManager
 from hostler.engine.request import Request

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from hostler.engine.causal_runner import CausalRunner
-from hostler.engine.flat_attention import NAME, FlatBatch, Piece, flat_attention
-from hostler.engine.flat_path import FlatPath
+from hostler.engine.causal.flat_attention import NAME, FlatBatch, Piece, flat_attention
+from hostler.engine.causal.flat_path import FlatPath
+from hostler.engine.causal.runner import CausalRunner
 from hostler.types import SamplingParams, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
 from tests.engine.test_generation import random_prompts

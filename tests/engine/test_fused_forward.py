@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from hostler.engine.flat_attention import FlatBatch, Piece
-from hostler.engine.flat_forward import FlatForward
-from hostler.engine.flat_path import Forward
-from hostler.engine.fused_forward import FUSED_CLASSES, FusedForward, can_fuse
+from hostler.engine.causal.flat_attention import FlatBatch, Piece
+from hostler.engine.causal.flat_forward import FlatForward
+from hostler.engine.causal.flat_path import Forward
+from hostler.engine.causal.fused_forward import FUSED_CLASSES, FusedForward, can_fuse
 from hostler.engine.packed_linear import PackedLinear, can_pack, pack_linears
 from tests.engine.harness import TinyModel
 

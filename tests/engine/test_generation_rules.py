@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
-from hostler.engine.generation_rules import GenerationRules
 from hostler.engine.request import Request
+from hostler.engine.sampling.generation_rules import GenerationRules
 from hostler.types import FinishReason, SamplingParams, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
 from tests.engine.test_generation import random_prompts

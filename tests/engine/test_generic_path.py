@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hostler.engine.generic_path import MAX_PADDING, alike
+from hostler.engine.causal.generic_path import MAX_PADDING, alike
 from hostler.engine.request import Request
 from hostler.types import SamplingParams, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
@@ -13,7 +13,7 @@ from tests.engine.test_generation import random_prompts
 
 GREEDY = SamplingParams(temperature=0, max_tokens=12, ignore_eos=True)
 ROW_FAMILIES = ("bloom", "codegen", "falcon_alibi", "falcon_rotary", "gpt_neo", "gptj", "mpt", "stablelm", "xglm")
-"""Those that take this path: see `hostler.engine.architectures.TESTED_IN_ROWS`."""
+"""Those that take this path: see `hostler.engine.causal.architectures.TESTED_IN_ROWS`."""
 
 
 def make_request(num_tokens: int) -> Request:

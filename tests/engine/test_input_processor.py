@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hostler.engine.input_processor import InputProcessor
+from hostler.engine.text.input_processor import InputProcessor
 from hostler.errors import ContextLengthError, InvalidRequestError
 from hostler.types import ChatFormat, ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
 from tests.engine.harness import TinyModel

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from hostler.engine.logprobs import MIN_LOGPROB, score_tokens
+from hostler.engine.sampling.logprobs import MIN_LOGPROB, score_tokens
 from hostler.errors import InvalidRequestError
 from hostler.types import FinishReason, SamplingParams, TokenLogprobs, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from hostler.engine.output_processor import IncrementalDetokenizer, OutputProcessor, StopStrings
 from hostler.engine.request import Request
+from hostler.engine.text.output_processor import IncrementalDetokenizer, OutputProcessor, StopStrings
 from hostler.types import FinishReason, SamplingParams
 from tests.engine.harness import TinyModel
 from tests.tiny_models import build_tiny_model

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from hostler.engine import scheduler
-from hostler.engine.causal_runner import CausalRunner
+from hostler.engine.causal.runner import CausalRunner
 from hostler.engine.prefix_cache import LEAST_REUSED_TOKENS
 from hostler.types import FinishReason, SamplingParams, TokenPrompt
 from tests.engine.harness import Collected, TinyEngine, TinyModel

@@ -10,7 +10,7 @@ from transformers import set_seed
 
 from hostler.engine.request import Request
 from hostler.engine.runner import NumericalFailure
-from hostler.engine.sampler import Sampler
+from hostler.engine.sampling.sampler import Sampler
 from hostler.types import SamplingParams, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
 from tests.engine.test_generation import random_prompts

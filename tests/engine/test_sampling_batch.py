@@ -7,8 +7,8 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hostler.engine.sampling_batch import BLOCK_SIZE, CANDIDATES, RESOLUTION, Truncation, argmax, draw, rank
-from hostler.engine.sampling_row import warpers
+from hostler.engine.sampling.batch import BLOCK_SIZE, CANDIDATES, RESOLUTION, Truncation, argmax, draw, rank
+from hostler.engine.sampling.row import warpers
 from hostler.types import SamplingParams
 
 LARGE_VOCABULARY = 9001

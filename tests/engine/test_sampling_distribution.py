@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from hostler.engine.request import Request
-from hostler.engine.sampler import Sampler
+from hostler.engine.sampling.sampler import Sampler
 from hostler.types import SamplingParams
 
 VOCAB_SIZE = 64

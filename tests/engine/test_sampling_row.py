@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from transformers import RepetitionPenaltyLogitsProcessor
 
 from hostler.engine.request import Request
-from hostler.engine.sampling_row import SequenceSampler
+from hostler.engine.sampling.row import SequenceSampler
 from hostler.types import SamplingParams
 
 CPU = torch.device("cpu")

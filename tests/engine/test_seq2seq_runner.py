@@ -11,16 +11,16 @@ import pytest
 import torch
 from transformers import DynamicCache, EncoderDecoderCache
 
-from hostler.engine.decoder_rows import (
+from hostler.engine.request import Request
+from hostler.engine.row_cache import RowCache
+from hostler.engine.seq2seq.decoder_rows import (
     EMBEDDED_MODEL_TYPES,
     RELATIVE_MODEL_TYPES,
     DecoderPositions,
     DecoderRows,
     decoder_positions,
 )
-from hostler.engine.request import Request
-from hostler.engine.row_cache import RowCache
-from hostler.engine.seq2seq_runner import Seq2SeqRunner, arrival_groups
+from hostler.engine.seq2seq.runner import Seq2SeqRunner, arrival_groups
 from hostler.types import SamplingParams, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
 from tests.engine.test_generation import random_prompts

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from hostler.engine.request import TokenScore
-from hostler.engine.token_speller import TokenSpeller
+from hostler.engine.text.token_speller import TokenSpeller
 from hostler.types import SamplingParams, TokenLogprobs, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hostler.engine.beam_search import BeamSearch, Candidate, Hypothesis
+from hostler.engine.beams.search import BeamSearch, Candidate, Hypothesis
 from hostler.engine.request import Request
 from hostler.engine.runner import ModelRunner, NumericalFailure, PrefixKeeper
 from hostler.engine.scheduler import Scheduler, SchedulerOutput
@@ -20,7 +20,7 @@ MAX_FAILED_STEPS = 3
 
 
 class TextProcessor(Protocol):
-    """Spells tokens; `hostler.engine.output_processor.OutputProcessor` is the one in use."""
+    """Spells tokens; `hostler.engine.text.output_processor.OutputProcessor` is the one in use."""
 
     def process(self, request: Request, token_id: int, reason: FinishReason | None) -> TokenDelta: ...
 

@@ -6,15 +6,15 @@ import psutil
 import torch
 from transformers import DynamicCache, EncoderDecoderCache
 
-from hostler.engine.beam_limits import BeamLimits
-from hostler.engine.causal_runner import CausalRunner
+from hostler.engine.beams.limits import BeamLimits
+from hostler.engine.causal.runner import CausalRunner
 from hostler.engine.core import EngineCore
-from hostler.engine.input_processor import InputProcessor, ModelLimits
 from hostler.engine.kv_cache import BLOCK_SIZE, KVCacheManager
-from hostler.engine.output_processor import OutputProcessor
 from hostler.engine.packed_linear import pack_linears
 from hostler.engine.scheduler import Scheduler
-from hostler.engine.seq2seq_runner import Seq2SeqRunner
+from hostler.engine.seq2seq.runner import Seq2SeqRunner
+from hostler.engine.text.input_processor import InputProcessor, ModelLimits
+from hostler.engine.text.output_processor import OutputProcessor
 from hostler.models.loader import LoadedModel
 from hostler.registry import ModelSpec
 from hostler.types import ChatFormat, ModelFacts

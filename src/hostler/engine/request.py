@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from hostler.engine.beam_search import BeamSearch, Candidate
+from hostler.engine.beams.search import BeamSearch, Candidate
 from hostler.types import FinishReason, SamplingParams
 
 

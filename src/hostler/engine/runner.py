@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from hostler.engine.beam_search import Candidate
+from hostler.engine.beams.search import Candidate
 from hostler.engine.request import Request
 from hostler.engine.scheduler import SchedulerOutput
 

@@ -11,9 +11,9 @@ import torch
 from torch.nn.functional import rms_norm, silu
 from transformers import DynamicCache, PreTrainedModel
 
-from hostler.engine.flat_attention import FlatBatch, flat_attention
+from hostler.engine.causal.flat_attention import FlatBatch, flat_attention
+from hostler.engine.causal.slot_cache import SlotCache
 from hostler.engine.packed_linear import PackedLinear
-from hostler.engine.slot_cache import SlotCache
 
 FUSED_CLASSES = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
 """Classes of transformers whose layers are what `FusedForward` takes them for. `tests/engine/test_fused_forward.py` and
@@ -31,7 +31,7 @@ def can_fuse(model: PreTrainedModel) -> bool:
 
 
 class FusedForward:
-    """Implements `hostler.engine.flat_path.Forward`."""
+    """Implements `hostler.engine.causal.flat_path.Forward`."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         decoder: Any = model.model

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import torch
 
-from hostler.engine.beam_scorer import BeamScorer
-from hostler.engine.beam_search import BeamSearch
-from hostler.engine.generation_rules import GenerationRules
+from hostler.engine.beams.scorer import BeamScorer
+from hostler.engine.beams.search import BeamSearch
 from hostler.engine.request import Request
 from hostler.engine.runner import NumericalFailure, Outcome
+from hostler.engine.sampling.generation_rules import GenerationRules
 from hostler.engine.scheduler import SchedulerOutput
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import jinja2
 from transformers import PreTrainedTokenizerBase
 
-from hostler.engine.beam_limits import BeamLimits
+from hostler.engine.beams.limits import BeamLimits
 from hostler.engine.request import Request
 from hostler.errors import ContextLengthError, InvalidRequestError
 from hostler.types import Admission, ChatFormat, ChatMessage, ChatPrompt, Prompt, SamplingParams, TextPrompt

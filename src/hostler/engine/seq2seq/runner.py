@@ -10,14 +10,14 @@ import torch
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from hostler.engine.beam_models import Seq2SeqBeams
-from hostler.engine.beam_runner import BeamRunner, without_searches
-from hostler.engine.decoder_rows import DecoderPositions, DecoderRows, decoder_positions
-from hostler.engine.generation_rules import GenerationRules
+from hostler.engine.beams.models import Seq2SeqBeams
+from hostler.engine.beams.runner import BeamRunner, without_searches
 from hostler.engine.request import Request
 from hostler.engine.runner import Outcome
-from hostler.engine.sampler import Sampler
+from hostler.engine.sampling.generation_rules import GenerationRules
+from hostler.engine.sampling.sampler import Sampler
 from hostler.engine.scheduler import SchedulerOutput
+from hostler.engine.seq2seq.decoder_rows import DecoderPositions, DecoderRows, decoder_positions
 
 SHORT_INPUT_TOKENS = 32
 """Inputs up to this length are encoded together; above it, at most the double of the shortest one is padded to."""

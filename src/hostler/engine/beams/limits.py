@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from transformers import GenerationConfig
 
-from hostler.engine.beam_search import BeamSearch
+from hostler.engine.beams.search import BeamSearch
 from hostler.engine.kv_cache import BLOCK_SIZE, num_blocks_of
 from hostler.engine.request import Request
 from hostler.errors import InvalidRequestError

@@ -10,14 +10,14 @@ from typing import Protocol
 import torch
 from transformers import PreTrainedModel
 
-from hostler.engine.causal_path import Computed, States
-from hostler.engine.flat_attention import FlatBatch, Piece
-from hostler.engine.flat_forward import FlatForward
-from hostler.engine.fused_forward import FusedForward, can_fuse
-from hostler.engine.logprobs import score_prompt
+from hostler.engine.causal.flat_attention import FlatBatch, Piece
+from hostler.engine.causal.flat_forward import FlatForward
+from hostler.engine.causal.fused_forward import FusedForward, can_fuse
+from hostler.engine.causal.path import Computed, States
+from hostler.engine.causal.slot_cache import SlotCache
 from hostler.engine.request import Request
+from hostler.engine.sampling.logprobs import score_prompt
 from hostler.engine.scheduler import SchedulerOutput
-from hostler.engine.slot_cache import SlotCache
 
 
 class Forward(Protocol):
@@ -34,7 +34,7 @@ class Forward(Protocol):
 
 
 class FlatPath:
-    """Implements `CausalPath` for models that `hostler.engine.architectures` finds fit for it."""
+    """Implements `CausalPath` for models that `hostler.engine.causal.architectures` finds fit for it."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._device: torch.device = model.device

@@ -13,8 +13,8 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from hostler.engine.architecture_trial import ArchitectureTrial
-from hostler.engine.capabilities import Batching, Capabilities
+from hostler.engine.causal.architecture_trial import ArchitectureTrial
+from hostler.engine.causal.capabilities import Batching, Capabilities
 from hostler.errors import ModelLoadError
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from hostler.engine.generation_rules import GenerationRules
 from hostler.engine.request import Request
+from hostler.engine.sampling.generation_rules import GenerationRules
 from hostler.types import SamplingParams
 
 LEAST_TEMPERATURE = 1e-5

@@ -7,9 +7,9 @@ from statistics import median
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from hostler.engine.capabilities import Capabilities
-from hostler.engine.flat_attention import FlatBatch, Piece
-from hostler.engine.flat_forward import FlatForward
+from hostler.engine.causal.capabilities import Capabilities
+from hostler.engine.causal.flat_attention import FlatBatch, Piece
+from hostler.engine.causal.flat_forward import FlatForward
 from hostler.engine.row_cache import RowCache
 
 logger = logging.getLogger(__name__)

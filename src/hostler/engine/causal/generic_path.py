@@ -2,7 +2,7 @@
 
 Prompts that are finished in the same step are computed together; one that is too long for a step alone, in chunks, in a
 cache of its own. Once a prompt has its first token it becomes a row of the batch, which decodes together. Where
-`hostler.engine.architectures` finds that a model cannot be batched (state-space and hybrid models, among others)
+`hostler.engine.causal.architectures` finds that a model cannot be batched (state-space and hybrid models, among others)
 sequences keep their own caches and are computed one after the other.
 """
 
@@ -12,11 +12,11 @@ from operator import attrgetter
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from hostler.engine.capabilities import Batching, Capabilities
-from hostler.engine.causal_path import Computed, States
-from hostler.engine.logprobs import score_prompt
+from hostler.engine.causal.capabilities import Batching, Capabilities
+from hostler.engine.causal.path import Computed, States
 from hostler.engine.request import Request
 from hostler.engine.row_cache import RowCache
+from hostler.engine.sampling.logprobs import score_prompt
 from hostler.engine.scheduler import SchedulerOutput
 from hostler.models.architecture import max_position
 

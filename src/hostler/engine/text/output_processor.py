@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import msgspec
 from transformers import PreTrainedTokenizerBase
 
-from hostler.engine.beam_search import BeamSearch, Candidate, Hypothesis
+from hostler.engine.beams.search import BeamSearch, Candidate, Hypothesis
 from hostler.engine.request import Request
-from hostler.engine.token_speller import TokenSpeller
+from hostler.engine.text.token_speller import TokenSpeller
 from hostler.types import FinishReason, TokenDelta, TokenLogprobs
 
 

@@ -5,18 +5,18 @@ from collections.abc import Iterable
 import torch
 from transformers import PreTrainedModel
 
-from hostler.engine.architectures import capabilities_of
-from hostler.engine.beam_models import CausalBeams
-from hostler.engine.beam_runner import BeamRunner, without_searches
-from hostler.engine.capabilities import Batching
-from hostler.engine.causal_path import CausalPath, States
-from hostler.engine.flat_path import FlatPath
-from hostler.engine.generation_rules import GenerationRules
-from hostler.engine.generic_path import GenericPath
+from hostler.engine.beams.models import CausalBeams
+from hostler.engine.beams.runner import BeamRunner, without_searches
+from hostler.engine.causal.architectures import capabilities_of
+from hostler.engine.causal.capabilities import Batching
+from hostler.engine.causal.flat_path import FlatPath
+from hostler.engine.causal.generic_path import GenericPath
+from hostler.engine.causal.path import CausalPath, States
 from hostler.engine.prefix_cache import Prefix
 from hostler.engine.request import Request
 from hostler.engine.runner import Outcome
-from hostler.engine.sampler import Sampler
+from hostler.engine.sampling.generation_rules import GenerationRules
+from hostler.engine.sampling.sampler import Sampler
 from hostler.engine.scheduler import SchedulerOutput
 
 

@@ -2,18 +2,18 @@
 
 A parameter means here what it means in transformers. Two have no counterpart there and follow OpenAI's definition:
 presence and frequency penalty, and `logit_bias`. What a sequence changes in its logits is done row by row
-(`hostler.engine.sampling_row`), temperature, truncation and the draw for all rows together
-(`hostler.engine.sampling_batch`).
+(`hostler.engine.sampling.row`), temperature, truncation and the draw for all rows together
+(`hostler.engine.sampling.batch`).
 """
 
 import torch
 
-from hostler.engine.generation_rules import GenerationRules
-from hostler.engine.logprobs import score_output
 from hostler.engine.request import Request
 from hostler.engine.runner import NumericalFailure
-from hostler.engine.sampling_batch import argmax, draw
-from hostler.engine.sampling_row import SequenceSampler, warpers
+from hostler.engine.sampling.batch import argmax, draw
+from hostler.engine.sampling.generation_rules import GenerationRules
+from hostler.engine.sampling.logprobs import score_output
+from hostler.engine.sampling.row import SequenceSampler, warpers
 from hostler.types import SamplingParams
 
 _AS_IT_IS = SamplingParams()

@@ -1,14 +1,14 @@
-"""A model's own forward over flat batches, with `hostler.engine.flat_attention` in the place of its attention."""
+"""A model's own forward over flat batches, with `flat_attention` in the place of its attention."""
 
 import torch
 from transformers import PreTrainedModel
 
-from hostler.engine.flat_attention import NAME, FlatBatch
-from hostler.engine.slot_cache import SlotCache
+from hostler.engine.causal.flat_attention import NAME, FlatBatch
+from hostler.engine.causal.slot_cache import SlotCache
 
 
 class FlatForward:
-    """Implements `hostler.engine.flat_path.Forward`."""
+    """Implements `hostler.engine.causal.flat_path.Forward`."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model

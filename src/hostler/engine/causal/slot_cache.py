@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from hostler.engine.causal_path import States
-from hostler.engine.flat_attention import FlatBatch
+from hostler.engine.causal.flat_attention import FlatBatch
+from hostler.engine.causal.path import States
 
 COLUMN_SLACK = 128
 """Columns allocated beyond the need: growing copies everything, so it must be rare."""

@@ -3,8 +3,8 @@
 import torch
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 
-from hostler.engine.beam_runner import BeamCache
-from hostler.engine.capabilities import Capabilities
+from hostler.engine.beams.runner import BeamCache
+from hostler.engine.causal.capabilities import Capabilities
 from hostler.engine.request import Request
 
 

@@ -3,9 +3,9 @@
 import torch
 from transformers import LogitsProcessor, RepetitionPenaltyLogitsProcessor
 
-from hostler.engine.beam_search import BeamSearch, Candidate
-from hostler.engine.generation_rules import GenerationRules
+from hostler.engine.beams.search import BeamSearch, Candidate
 from hostler.engine.request import Request
+from hostler.engine.sampling.generation_rules import GenerationRules
 
 
 class BeamScorer:

@@ -1,0 +1,1 @@
+"""Beam search, for every kind of model."""
