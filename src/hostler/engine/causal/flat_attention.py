@@ -138,6 +138,13 @@ def _attend(
     softcap: float | None,
 ) -> torch.Tensor:
     """`[batch, num_heads, num_queries, head_dim]`; without a mask, causal."""
+    num_kv_heads = keys.shape[1]
+    if softcap is None and mask is not None and query.shape[2] == 1:
+        # The heads that share keys are put where several positions would be: the keys are read once for all of them.
+        grouped = query.squeeze(2).unflatten(1, (num_kv_heads, -1))
+        return (
+            scaled_dot_product_attention(grouped, keys, values, attn_mask=mask, scale=scale).flatten(1, 2).unsqueeze(2)
+        )
     if softcap is None:
         return scaled_dot_product_attention(
             query, keys, values, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=True
@@ -145,7 +152,7 @@ def _attend(
     num_queries, num_columns = query.shape[2], keys.shape[2]
     if mask is None:
         mask = _mask(torch.arange(num_queries, device=query.device), num_columns, None, query.dtype)
-    grouped = query.unflatten(1, (keys.shape[1], -1))
+    grouped = query.unflatten(1, (num_kv_heads, -1))
     scores = torch.matmul(grouped, keys.unsqueeze(2).transpose(-1, -2)) * scale
     # Heads have two axes here: those of keys, and those that share them.
     mask = mask.unsqueeze(1) if mask.ndim == 4 else mask
