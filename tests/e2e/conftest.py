@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import openai
 import pytest
 
 from hostler.config import SHIPPED_REGISTRY
@@ -41,3 +42,10 @@ def server(
 ) -> Iterator[ServerProcess]:
     with ServerProcess(registry_file, hostler_cache_dir, tmp_path_factory.mktemp("server") / "stderr.log") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: ServerProcess) -> Iterator[openai.OpenAI]:
+    """Of whichever `server` the module has."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0, timeout=60) as client:
+        yield client

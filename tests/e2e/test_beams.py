@@ -54,12 +54,6 @@ def server(folder: Path, hostler_cache_dir: Path) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="module")
-def client(server: ServerProcess) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0, timeout=60) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def found(folder: Path) -> dict[str, tuple[list[str], int, int]]:
     """By family: the two best answers of four beams as `generate` gives them, tokens of the question and of both."""
     return {family: _found(TinyModel(folder / family)) for family in FAMILIES}

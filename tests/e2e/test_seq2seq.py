@@ -49,12 +49,6 @@ def server(folder: Path, hostler_cache_dir: Path) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="module")
-def client(server: ServerProcess) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0, timeout=60) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def expected(folder: Path) -> tuple[str, int, int]:
     """What plain transformers answers in ten tokens; tokens of the question, tokens of the answer."""
     tiny = TinyModel(folder / MODEL)

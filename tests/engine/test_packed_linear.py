@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedModel
 
+from hostler.engine import packed_linear
 from hostler.engine.packed_linear import TESTED_PACKED, PackedLinear, can_pack, pack_linears
 from tests.engine.harness import TinyModel
 from tests.tiny_models import CAUSAL_FAMILIES, SEQ2SEQ_FAMILIES
@@ -86,3 +87,8 @@ def test_a_forward_that_computes_with_the_weight_itself_is_seen() -> None:
     assert packed.weight.dtype is torch.bfloat16
     assert packed.weight.shape == (8, 8)
     assert torch.nn.functional.linear(torch.ones((1, 8), dtype=torch.bfloat16), packed.weight).isnan().all()
+
+
+def test_a_processor_without_these_products_packs_nothing(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_linear, "can_pack", lambda: False)
+    assert pack_linears(in_bfloat16(tiny("llama"))) == 0

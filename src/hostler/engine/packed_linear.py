@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from hostler.models.architecture import is_own_class
+
 TESTED_PACKED = frozenset(
     (
         *("bart", "bloom", "codegen", "gemma", "gemma2", "gemma3_text", "gpt_neo", "gpt_neox", "gptj", "llama"),
@@ -62,8 +64,7 @@ def pack_linears(model: PreTrainedModel) -> int:
 
     A weight that is also something else's, as an output layer is often the embedding, would be held twice: such stay.
     """
-    # Code that comes with a model may use a known type's name for a decoder of its own.
-    is_known = model.config.model_type in TESTED_PACKED and type(model).__module__.startswith("transformers.")
+    is_known = model.config.model_type in TESTED_PACKED and is_own_class(model)
     if not (is_known and can_pack()):
         return 0
     shared = _shared_weights(model)

@@ -22,6 +22,11 @@ _RELATIVE_POSITIONS = frozenset(("t5", "mt5", "umt5", "longt5", "switch_transfor
 """Model types whose configs may carry `n_positions` from training, though their positions are relative."""
 
 
+def is_own_class(model: object) -> bool:
+    """Whether a model's class is transformers' own: code that comes with a model may use a known name for another."""
+    return type(model).__module__.startswith("transformers.")
+
+
 class AutoClass(StrEnum):
     """The transformers class that builds a text generator; the value is its name."""
 

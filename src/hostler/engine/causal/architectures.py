@@ -16,6 +16,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from hostler.engine.causal.architecture_trial import ArchitectureTrial
 from hostler.engine.causal.capabilities import Batching, Capabilities
 from hostler.errors import ModelLoadError
+from hostler.models.architecture import is_own_class
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +73,7 @@ def _declared(model: PreTrainedModel) -> Capabilities:
 
 def _known(model: PreTrainedModel) -> Batching | None:
     """What the tests say of this class; `None` where they say nothing."""
-    # Code that comes with a model may use a known type's name for a decoder of its own.
-    if not type(model).__module__.startswith("transformers."):
+    if not is_own_class(model):
         return None
     if model.config.model_type in TESTED_FLAT:
         return Batching.FLAT

@@ -53,7 +53,8 @@ class FlatPath:
         decoding = self._slots[: self._num_decoding]
         # The scheduler gives every running sequence its token before it gives prompts theirs.
         assert all(scheduled.get(request) == 1 for request in decoding)
-        pieces = {request: count for request, count in scheduled.items() if request not in set(decoding)}
+        in_decoding = set(decoding)
+        pieces = {request: count for request, count in scheduled.items() if request not in in_decoding}
         self._slots += [request for request in pieces if request not in self._lengths]
         last = self._last_tokens(pieces)
         wanted = [*range(len(decoding)), *last.values(), *self._scored(pieces)]

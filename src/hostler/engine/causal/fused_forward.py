@@ -14,6 +14,7 @@ from transformers import DynamicCache, PreTrainedModel
 from hostler.engine.causal.flat_attention import FlatBatch, flat_attention
 from hostler.engine.causal.slot_cache import SlotCache
 from hostler.engine.packed_linear import PackedLinear
+from hostler.models.architecture import is_own_class
 
 FUSED_CLASSES = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
 """Classes of transformers whose layers are what `FusedForward` takes them for. `tests/engine/test_fused_forward.py` and
@@ -25,8 +26,7 @@ Rotation = tuple[torch.Tensor, torch.Tensor]
 
 def can_fuse(model: PreTrainedModel) -> bool:
     """Whether `FusedForward` computes what the model's own forward does."""
-    # Code that comes with a model may use a known name for something else.
-    is_known = type(model).__name__ in FUSED_CLASSES and type(model).__module__.startswith("transformers.")
+    is_known = type(model).__name__ in FUSED_CLASSES and is_own_class(model)
     return is_known and model.config.hidden_act in ("silu", "swish")
 
 
