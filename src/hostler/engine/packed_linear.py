@@ -5,7 +5,8 @@ step that takes longer than the product. Here each weight is reordered once. The
 compiler puts into frozen models (`torch._inductor.fx_passes.mkldnn_fusion`).
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, TypeGuard
 
 import torch
 from torch import nn
@@ -23,6 +24,10 @@ TESTED_PACKED = frozenset(
 """Model types whose forwards leave all computing with a weight to its layer; `tests/engine/test_packed_linear.py` packs
 each of them. Mamba, for one, does not."""
 
+TESTED_JOINT = frozenset({"llama", "mistral", "qwen2", "qwen3"})
+"""Model types whose attention reads queries, keys and values from the same tensor."""
+JOINT_NAMES = ("q_proj", "k_proj", "v_proj")
+
 
 class PackedLinear(nn.Module):
     """Computes what an `nn.Linear` does. The weight cannot be read back."""
@@ -33,8 +38,7 @@ class PackedLinear(nn.Module):
         self.out_features = linear.out_features
         self.bias = linear.bias
         self._packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
-        # Some forwards ask for the weight's dtype; one that computes with it is to be seen at once.
-        self.weight = torch.full((), torch.nan, dtype=linear.weight.dtype).expand(linear.weight.shape)
+        self.weight = _unreadable(linear)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(hidden, self._packed, self.bias, "none", [], "")
@@ -51,6 +55,54 @@ class PackedLinear(nn.Module):
             hidden, other, self._packed, self.bias, operation
         )
         return result
+
+
+class JointLinear(nn.Module):
+    """Several packed layers with the same input as one product, their outputs one after the other in the last axis."""
+
+    def __init__(self, linears: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        biases = [linear.bias for linear in linears]
+        self._bias = None if biases[0] is None else torch.cat(biases)
+        self._packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(
+            torch.cat([linear.weight.detach() for linear in linears]), None
+        )
+        self._sizes = [linear.out_features for linear in linears]
+        self._input: torch.Tensor | None = None
+        self._parts: dict[int, torch.Tensor] = {}
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(hidden, self._packed, self._bias, "none", [], "")
+        return result
+
+    def part(self, index: int, hidden: torch.Tensor) -> torch.Tensor:
+        """Of one layer. The others' wait until they are asked for with the same tensor."""
+        if hidden is not self._input or index not in self._parts:
+            self._input, self._parts = hidden, dict(enumerate(self(hidden).split(self._sizes, dim=-1)))
+        part = self._parts.pop(index)
+        if not self._parts:
+            self._input = None
+        return part
+
+
+class JointPart(nn.Module):
+    """One of the layers of a `JointLinear`. The weight cannot be read back."""
+
+    def __init__(self, linear: nn.Linear, joint: JointLinear, index: int) -> None:
+        super().__init__()
+        self.in_features = linear.in_features
+        self.out_features = linear.out_features
+        self.joint = joint
+        self._index = index
+        self.weight = _unreadable(linear)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.joint.part(self._index, hidden)
+
+
+def _unreadable(linear: nn.Linear) -> torch.Tensor:
+    """Stands for a packed weight: some forwards ask for its dtype; one that computes with it is to be seen at once."""
+    return torch.full((), torch.nan, dtype=linear.weight.dtype).expand(linear.weight.shape)
 
 
 def can_pack() -> bool:
@@ -70,17 +122,24 @@ def pack_linears(model: PreTrainedModel) -> int:
     shared = _shared_weights(model)
     num_packed = 0
     for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            # Exactly: what derives from it (quantised layers, for one) has a forward of its own.
-            if type(child) is nn.Linear and _is_packable(child) and id(child.weight) not in shared:
-                setattr(module, name, PackedLinear(child))
-                num_packed += 1
+        linears = {name: child for name, child in module.named_children() if _is_packable(child, shared)}
+        if model.config.model_type in TESTED_JOINT and all(name in linears for name in JOINT_NAMES):
+            joint = JointLinear([linears[name] for name in JOINT_NAMES])
+            for index, name in enumerate(JOINT_NAMES):
+                setattr(module, name, JointPart(linears.pop(name), joint, index))
+            num_packed += len(JOINT_NAMES)
+        for name, linear in linears.items():
+            setattr(module, name, PackedLinear(linear))
+        num_packed += len(linears)
     return num_packed
 
 
-def _is_packable(linear: nn.Linear) -> bool:
-    is_hooked = bool(linear._forward_hooks or linear._forward_pre_hooks)
-    return linear.weight.dtype is torch.bfloat16 and linear.weight.device.type == "cpu" and not is_hooked
+def _is_packable(module: nn.Module, shared: set[int]) -> TypeGuard[nn.Linear]:
+    # Exactly: what derives from it (quantised layers, for one) has a forward of its own.
+    if type(module) is not nn.Linear or id(module.weight) in shared:
+        return False
+    is_hooked = bool(module._forward_hooks or module._forward_pre_hooks)
+    return module.weight.dtype is torch.bfloat16 and module.weight.device.type == "cpu" and not is_hooked
 
 
 def _shared_weights(model: nn.Module) -> set[int]:

@@ -1,8 +1,8 @@
 """The decoder of Llama and its kin, written out: the model's weights, in a third of the operations of its own forward.
 
-For the few tokens of a step the time goes into the number of operations rather than into their size. Here queries and
-keys are rotated together, and the activation, the gate and both residual sums are done by the products before them,
-where those are `PackedLinear`.
+For the few tokens of a step the time goes into the number of operations rather than into their size. Here queries, keys
+and values are one product, are rotated together and stored at once; the activation, the gate and both residual sums are
+done by the products before them, where those are `PackedLinear`.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from hostler.engine.causal.flat_attention import FlatBatch, flat_attention
 from hostler.engine.causal.slot_cache import SlotCache
-from hostler.engine.packed_linear import PackedLinear
+from hostler.engine.packed_linear import JointPart, PackedLinear
 from hostler.models.architecture import is_own_class
 
 FUSED_CLASSES = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
@@ -21,7 +21,7 @@ FUSED_CLASSES = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCa
 `test_architectures.py` hold each of them against `generate`."""
 
 Rotation = tuple[torch.Tensor, torch.Tensor]
-"""Cosines, and sines with the first half negated: `[num_tokens, 1, head_dim]` each."""
+"""Cosines, and sines with the first half negated: `[num_tokens, num_heads + 2 * num_kv_heads, head_dim]` each."""
 
 
 def can_fuse(model: PreTrainedModel) -> bool:
@@ -43,6 +43,9 @@ class FusedForward:
         self._windows: list[int | None] = [
             getattr(layer, "sliding_window", None) for layer in DynamicCache(config=model.config).layers
         ]
+        self._num_heads: int = model.config.num_attention_heads
+        self._num_kv_heads: int = model.config.num_key_value_heads
+        self._num_rotated = self._num_heads + self._num_kv_heads
         self.cache = SlotCache(len(self._layers))
 
     def logits(self, batch: FlatBatch, wanted: list[int]) -> torch.Tensor:
@@ -59,33 +62,45 @@ class FusedForward:
     def _rotation(self, hidden: torch.Tensor, positions: torch.Tensor) -> Rotation:
         cos, sin = self._rotary(hidden.unsqueeze(0), positions.unsqueeze(0))
         first, second = sin[0].chunk(2, dim=-1)
-        return cos[0].unsqueeze(1), torch.cat((-first, second), dim=-1).unsqueeze(1)
+        sin = torch.cat((-first, second), dim=-1)
+        num_tokens, head_dim = sin.shape
+        # Values are turned by no angle, which leaves them as they are.
+        values = sin.new_ones((num_tokens, self._num_kv_heads, head_dim))
+        return (
+            torch.cat((cos[0].unsqueeze(1).expand(-1, self._num_rotated, -1), values), dim=1),
+            torch.cat((sin.unsqueeze(1).expand(-1, self._num_rotated, -1), torch.zeros_like(values)), dim=1),
+        )
 
     def _attend(
         self, index: int, hidden: torch.Tensor, rotation: Rotation, batch: FlatBatch, window: int | None
     ) -> torch.Tensor:
         """`[num_tokens, num_heads * head_dim]`."""
         attention = self._layers[index].self_attn
-        shape = (hidden.shape[0], -1, attention.head_dim)
-        query, key = attention.q_proj(hidden).view(shape), attention.k_proj(hidden).view(shape)
+        heads = _projected(attention, hidden).unflatten(1, (-1, attention.head_dim))
         if hasattr(attention, "q_norm"):
-            query, key = _normed(attention.q_norm, query), _normed(attention.k_norm, key)
-        both, num_heads = torch.cat((query, key), dim=1), query.shape[1]
+            query, key, value = heads.split((self._num_heads, self._num_kv_heads, self._num_kv_heads), dim=1)
+            heads = torch.cat((_normed(attention.q_norm, query), _normed(attention.k_norm, key), value), dim=1)
         cos, sin = rotation
-        both = both * cos + both.roll(attention.head_dim // 2, dims=-1) * sin
-        both = both.transpose(0, 1).unsqueeze(0)
-        value = attention.v_proj(hidden).view(shape).transpose(0, 1).unsqueeze(0)
-        keys, values = self.cache.layers[index].update(both[:, num_heads:], value)
+        heads = torch.addcmul(heads * cos, heads.roll(attention.head_dim // 2, dims=-1), sin)
+        layer = self.cache.layers[index]
+        layer.store(heads[:, self._num_heads :])
         attended, _ = flat_attention(
             attention,
-            both[:, :num_heads],
-            keys,
-            values,
+            heads[:, : self._num_heads].transpose(0, 1).unsqueeze(0),
+            layer.keys,
+            layer.values,
             flat_batch=batch,
             scaling=attention.scaling,
             sliding_window=window,
         )
         return attended.view(hidden.shape[0], -1)
+
+
+def _projected(attention: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """Queries, keys and values, `[num_tokens, (num_heads + 2 * num_kv_heads) * head_dim]`."""
+    if isinstance(attention.q_proj, JointPart):
+        return attention.q_proj.joint(hidden)
+    return torch.cat((attention.q_proj(hidden), attention.k_proj(hidden), attention.v_proj(hidden)), dim=-1)
 
 
 def _normed(norm: Any, hidden: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,6 @@ slot 2    [ i   .   .   .   .   .  ]   then those whose prompts are being comput
 (free)
 """
 
-from collections.abc import Iterator
-
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
@@ -22,7 +20,8 @@ COLUMN_SLACK = 128
 class SlotLayer(CacheLayerMixin):
     """One layer. `keys`, `values`: `[num_slots, num_kv_heads, num_columns, head_dim]`.
 
-    What lies beyond a sequence's last token is finite: masked columns get weight 0, and 0 times NaN is NaN.
+    Both are views of one tensor in which all that a token has lies together, so that it is written at once. What lies
+    beyond a sequence's last token is finite: masked columns get weight 0, and 0 times NaN is NaN.
     """
 
     is_sliding = False
@@ -33,32 +32,53 @@ class SlotLayer(CacheLayerMixin):
         """Whose keys and values the next pass brings."""
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        self.keys = key_states.new_zeros((0, key_states.shape[1], 0, key_states.shape[3]))
-        self.values = value_states.new_zeros((0, value_states.shape[1], 0, value_states.shape[3]))
+        """Empty; the arguments' heads, dimensions, dtype and device are taken over."""
+        self._shapes = (key_states.shape[1], key_states.shape[3]), (value_states.shape[1], value_states.shape[3])
+        self._sizes = [num_heads * head_dim for num_heads, head_dim in self._shapes]
+        self._hold(key_states.new_zeros((0, 0, sum(self._sizes))))
         self.is_initialized = True
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: object, **_kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Put in those of the batch's tokens, `[1, num_kv_heads, num_tokens, head_dim]`; returns all slots whole."""
-        assert self.batch is not None
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        self.reserve(self.batch.num_slots, self.batch.max_columns)
-        self.keys[self.batch.slots, :, self.batch.positions] = key_states[0].transpose(0, 1)
-        self.values[self.batch.slots, :, self.batch.positions] = value_states[0].transpose(0, 1)
+        self._write(torch.cat([part[0].transpose(0, 1).flatten(1) for part in (key_states, value_states)], dim=1))
         return self.keys, self.values
+
+    def store(self, heads: torch.Tensor) -> None:
+        """Put in those of the batch's tokens, `[num_tokens, 2 * num_kv_heads, head_dim]`: keys, then values."""
+        if not self.is_initialized:
+            key_states, value_states = heads.transpose(0, 1).unsqueeze(0).chunk(2, dim=1)
+            self.lazy_initialization(key_states, value_states)
+        self._write(heads.flatten(1))
+
+    def _write(self, states: torch.Tensor) -> None:
+        assert self.batch is not None
+        self.reserve(self.batch.num_slots, self.batch.max_columns)
+        self.states[self.batch.slots, self.batch.positions] = states
 
     def reserve(self, num_slots: int, num_columns: int) -> None:
         """Make room for so many slots of so many tokens; what is there stays."""
-        slots, _, columns, _ = self.keys.shape
+        slots, columns, size = self.states.shape
         if num_slots <= slots and num_columns <= columns:
             return
         if num_slots > slots:
             slots = max(num_slots, min(2 * slots, slots + 8))
         if num_columns > columns:
             columns = num_columns + COLUMN_SLACK
-        self.keys, self.values = _grown(self.keys, slots, columns), _grown(self.values, slots, columns)
+        grown = self.states.new_zeros((slots, columns, size))
+        grown[: self.states.shape[0], : self.states.shape[1]] = self.states
+        self._hold(grown)
+
+    def _hold(self, states: torch.Tensor) -> None:
+        self.states = states
+        """`[num_slots, num_columns, keys of all heads and values of all heads]`."""
+        self.keys, self.values = (
+            part.unflatten(2, shape).transpose(1, 2)
+            for part, shape in zip(states.split(self._sizes, dim=2), self._shapes, strict=True)
+        )
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return query_length, 0
@@ -93,13 +113,13 @@ class SlotCache(Cache):
 
     def move(self, source: int, target: int, num_tokens: int) -> None:
         """Copy a sequence to another slot, over what is there."""
-        for tensor in self._tensors():
-            tensor[target, :, :num_tokens] = tensor[source, :, :num_tokens]
+        for layer in self.layers:
+            layer.states[target, :num_tokens] = layer.states[source, :num_tokens]
 
     def swap(self, one: int, other: int, num_tokens: int) -> None:
         """Exchange two sequences, the longer of which has `num_tokens`."""
-        for tensor in self._tensors():
-            tensor[[one, other], :, :num_tokens] = tensor[[other, one], :, :num_tokens]
+        for layer in self.layers:
+            layer.states[[one, other], :num_tokens] = layer.states[[other, one], :num_tokens]
 
     def states(self, slot: int, num_tokens: int) -> States:
         """A copy of a sequence's first tokens."""
@@ -114,14 +134,3 @@ class SlotCache(Cache):
             layer.reserve(slot + 1, keys.shape[2])
             layer.keys[slot, :, : keys.shape[2]] = keys[0]
             layer.values[slot, :, : values.shape[2]] = values[0]
-
-    def _tensors(self) -> Iterator[torch.Tensor]:
-        for layer in self.layers:
-            yield layer.keys
-            yield layer.values
-
-
-def _grown(old: torch.Tensor, num_slots: int, num_columns: int) -> torch.Tensor:
-    new = old.new_zeros((num_slots, old.shape[1], num_columns, old.shape[3]))
-    new[: old.shape[0], :, : old.shape[2]] = old
-    return new
