@@ -85,6 +85,8 @@ class FakeModel:
     """Said instead of `word0 word1 …`."""
     generation_error: HostlerError | None = None
     """Raised in place of the word `num_free_words`."""
+    seconds_since_step: float = 0.0
+    """What a worker that is asked says of its engine."""
     cached_bytes: int = 0
     """What the first `free_cached_memory` frees."""
     devices: list[DeviceMemory] = field(default_factory=list)
@@ -277,6 +279,11 @@ class FakeWorker(FakeEngine):
 
     def set_num_threads(self, num_threads: int) -> None:
         self.num_threads = num_threads
+
+    async def seconds_since_step(self) -> float:
+        if self.dead.is_set():
+            raise EngineDeadError("the fake worker is dead")
+        return self.model.seconds_since_step
 
     async def wait_exited(self) -> str:
         await self.dead.wait()

@@ -13,6 +13,7 @@ from hostler.registry import ModelEntry, Registry, load_registry
 from hostler.server import errors
 from hostler.server.app import create_app
 from hostler.yaml_file import read_yaml
+from tests.fake_estimator import FakeEstimator
 from tests.fake_worker import FakeLauncher
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +32,7 @@ def routes() -> set[str]:
     """`METHOD /path` of everything the application answers."""
     settings = Settings()
     registry = Registry({})
-    manager = ModelManager(registry, settings, FakeLauncher())
+    manager = ModelManager(registry, settings, FakeLauncher(), FakeEstimator())
     app = create_app(manager, settings, reload_registry=lambda: registry)
     return {
         f"{method} {str(context.path).replace(':model}', '}')}"

@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from hostler.errors import ConfigError
+from hostler.quantities import MemoryBudget, parse_bytes, parse_keep_alive, parse_memory_budget
 from hostler.suggestions import did_you_mean
 from hostler.yaml_file import YamlFile
 
@@ -41,6 +42,8 @@ def _expand_path(value: object) -> object:
 
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
 UserPath = Annotated[Path, BeforeValidator(_expand_path)]
+KeepAlive = Annotated[float, BeforeValidator(parse_keep_alive)]
+Bytes = Annotated[int, BeforeValidator(parse_bytes)]
 TorchDtype = Literal["auto", "float32", "float16", "bfloat16"]
 
 
@@ -75,8 +78,13 @@ class Settings(BaseSettings):
     shutdown_grace_s: Annotated[float, Field(ge=0)] = 30.0
     """Seconds that running streams get to finish after SIGTERM."""
 
+    memory_budget: Annotated[MemoryBudget, NoDecode, BeforeValidator(parse_memory_budget)] = MemoryBudget(share=0.8)
+    """What models may take of the machine's memory, and of each GPU's: bytes, `8GiB` or `80%`. A load reserves what it
+    will need before it starts."""
+    kv_cache_memory: Bytes | None = None
+    """Memory for one model's keys and values; `None`: as much as its weights, a GiB at least."""
     max_concurrent_models: Annotated[int, Field(ge=1)] = 3
-    """Models in memory at once; the least recently used idle one leaves for another."""
+    """Models in memory at once, whatever room there is."""
     auto_unload_after_minutes: Annotated[
         float, Field(validation_alias=AliasChoices("auto_unload_after_minutes", "auto_unload_minutes"))
     ] = 30.0
@@ -87,8 +95,17 @@ class Settings(BaseSettings):
     """Seconds that a request may wait for its model, a download included."""
     load_stall_timeout_s: Annotated[float, Field(gt=0)] = 300.0
     """Seconds without progress after which a load is given up."""
+    hang_timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds after which a model that has requests and makes no step is ended."""
     max_waiting_per_model: Annotated[int, Field(ge=1)] = 256
     """Requests that may wait for one model to be loaded."""
+
+    discover: CommaSeparated = []
+    """Where to look for models that are not in the registry: `cache`, the hub's cache, and folders."""
+    allow_unlisted: bool = False
+    """Whether a request may name any repository of the hub."""
+    watch_config: bool = False
+    """Read the registry file again whenever it changes."""
 
     default_device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hostler.config import Settings, TorchDtype, UserPath, load_settings
+from hostler.config import Bytes, KeepAlive, Settings, TorchDtype, UserPath, load_settings
 from hostler.errors import ModelNotFoundError
 from hostler.suggestions import did_you_mean, nearest
 from hostler.types import ModelType, Struct
@@ -74,6 +74,12 @@ class ModelSpec(Struct, frozen=True):
     max_queued_requests: int
     max_num_batched_tokens: int
     reuse_prefixes: bool
+    kv_cache_bytes: int | None = None
+    """Memory for keys and values; `None`: by the rule of `hostler.models.footprint`."""
+    pinned: bool = False
+    """Once loaded, it leaves only by command."""
+    keep_alive_s: float | None = None
+    """Idle seconds before it leaves, infinity: for ever. `None`: as the settings have it."""
 
 
 class SourceEntry(BaseModel):
@@ -125,6 +131,12 @@ class ModelEntry(BaseModel):
     max_queued_requests: Annotated[int, Field(gt=0)] | None = None
     max_num_batched_tokens: Annotated[int, Field(gt=0)] | None = None
     reuse_prefixes: bool | None = None
+    kv_cache_memory: Bytes | None = None
+    """Memory for keys and values."""
+    pinned: bool = False
+    """Once loaded, it leaves only by command: neither to make room nor for idleness."""
+    keep_alive: KeepAlive | None = None
+    """How long it stays without requests: seconds, `5m`, 0, or -1 for ever."""
 
     def spec(self, model_id: str, settings: Settings, base: Path) -> ModelSpec:
         """Fill in from the settings what the entry leaves open; `base` is where a relative folder starts."""
@@ -148,6 +160,9 @@ class ModelEntry(BaseModel):
             max_queued_requests=_own_or(self.max_queued_requests, settings.max_queued_requests),
             max_num_batched_tokens=_own_or(self.max_num_batched_tokens, settings.max_num_batched_tokens),
             reuse_prefixes=_own_or(self.reuse_prefixes, settings.reuse_prefixes),
+            kv_cache_bytes=_own_or(self.kv_cache_memory, settings.kv_cache_memory),
+            pinned=self.pinned,
+            keep_alive_s=self.keep_alive,
         )
 
     def _source(self, base: Path) -> Source:

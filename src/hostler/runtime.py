@@ -17,6 +17,7 @@ from hostler.config import Settings, registry_path
 from hostler.errors import ServiceError
 from hostler.lifecycle.manager import ModelManager
 from hostler.logs import configure_logging
+from hostler.models.estimator import FootprintEstimator
 from hostler.registry import Registry, read_configuration
 from hostler.server.app import create_app
 from hostler.worker.launcher import ForkserverLauncher
@@ -77,7 +78,7 @@ async def _run(
     listener: socket.socket,
     announce: Callable[[str], None],
 ) -> None:
-    manager = ModelManager(registry, settings, ForkserverLauncher(settings))
+    manager = ModelManager(registry, settings, ForkserverLauncher(settings), FootprintEstimator(settings))
     app = create_app(manager, settings, reload_registry=reload_registry)
     server = GatewayServer(
         uvicorn_config(app, settings), on_started=lambda: announce(summary(settings, registry, listener))

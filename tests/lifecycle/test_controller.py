@@ -1,9 +1,11 @@
 """The controller in single scenes; `test_controller_states` has the rules that always hold."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
-from hostler.errors import ModelLoadError, QueueFullError, WaitTimeoutError
-from hostler.lifecycle.controller import Controller, Limits
+from hostler.errors import GatedModelError, ModelLoadError, ModelTooLargeError, QueueFullError, WaitTimeoutError
 from hostler.lifecycle.events import (
     Acquire,
     Effect,
@@ -12,6 +14,8 @@ from hostler.lifecycle.events import (
     Load,
     LoadFailed,
     LoadSucceeded,
+    NoteKind,
+    Profile,
     RefuseWaiter,
     Release,
     ReportLoaded,
@@ -23,25 +27,20 @@ from hostler.lifecycle.events import (
     Unload,
     Withdraw,
     WorkerExited,
+    WorkerHung,
 )
+from hostler.lifecycle.ledger import HOST, PLACES
 from hostler.types import ModelState
+from tests.lifecycle.driver import LIMITS, DrivenController, option
 
 
-def make_controller(max_concurrent_models: int = 1, max_waiting_per_model: int = 4) -> Controller:
-    limits = Limits(
-        max_concurrent_models=max_concurrent_models,
-        max_waiting_per_model=max_waiting_per_model,
-        acquire_timeout_s=60.0,
-        load_stall_timeout_s=30.0,
-        keep_alive_s=600.0,
-        turn_s=5.0,
-    )
-    return Controller(limits, ["a", "b", "c"])
+def make_controller(num_places: int = 1, max_waiting_per_model: int = 4) -> DrivenController:
+    return DrivenController(num_places, limits=replace(LIMITS, max_waiting_per_model=max_waiting_per_model))
 
 
-def load(controller: Controller, model_id: str, waiter_id: int, now: float = 0.0) -> None:
+def load(controller: DrivenController, model_id: str, waiter_id: int, now: float = 0.0) -> None:
     """Bring a model in, with a lease for `waiter_id`."""
-    assert controller.handle(Acquire(waiter_id, model_id), now) == [StartLoad(model_id, 1)]
+    assert controller.handle(Acquire(waiter_id, model_id), now) == [StartLoad(model_id, 1, controller.option(model_id))]
     assert controller.handle(LoadSucceeded(model_id, 1), now) == [GrantLease(waiter_id, model_id, 1)]
 
 
@@ -56,8 +55,8 @@ def test_what_was_just_loaded_serves_its_waiters_before_it_may_leave() -> None:
     controller.handle(Acquire(1, "a"), 0.0)
     controller.handle(Acquire(2, "b"), 0.0)
     assert controller.handle(LoadSucceeded("a", 1), 1.0) == [GrantLease(1, "a", 1)]
-    assert controller.handle(Release(1, "a"), 2.0) == [StopWorker("a", 1, LeaveReason.EVICTED, for_model="b")]
-    assert controller.handle(WorkerExited("a", 1, "exit status 0"), 3.0) == [StartLoad("b", 1)]
+    assert controller.handle(Release(1, "a"), 2.0) == [StopWorker("a", 1, LeaveReason.EVICTED)]
+    assert controller.handle(WorkerExited("a", 1, "exit status 0"), 3.0) == [StartLoad("b", 1, option())]
 
 
 def test_a_slot_is_free_only_when_its_worker_has_exited() -> None:
@@ -67,7 +66,7 @@ def test_a_slot_is_free_only_when_its_worker_has_exited() -> None:
     assert controller.handle(Unload(2, "a"), 2.0) == [StopWorker("a", 1, LeaveReason.UNLOADED)]
     assert controller.handle(Acquire(3, "b"), 3.0) == []
     exited = controller.handle(WorkerExited("a", 1, "exit status 0"), 4.0)
-    assert exited == [ReportUnloaded(2, was_loaded=True), StartLoad("b", 1)]
+    assert exited == [ReportUnloaded(2, was_loaded=True), StartLoad("b", 1, option())]
 
 
 def test_a_request_for_a_model_that_unloads_has_it_loaded_again() -> None:
@@ -77,7 +76,7 @@ def test_a_request_for_a_model_that_unloads_has_it_loaded_again() -> None:
     controller.handle(Unload(2, "a"), 2.0)
     assert controller.handle(Acquire(3, "a"), 2.5) == []
     exited = controller.handle(WorkerExited("a", 1, "exit status 0"), 3.0)
-    assert exited == [ReportUnloaded(2, was_loaded=True), StartLoad("a", 2)]
+    assert exited == [ReportUnloaded(2, was_loaded=True), StartLoad("a", 2, option())]
 
 
 def test_a_request_that_comes_before_a_late_idle_timer_keeps_the_model() -> None:
@@ -94,7 +93,7 @@ def test_models_get_room_in_the_order_of_their_oldest_request() -> None:
     controller.handle(Acquire(3, "c"), 2.0)
     controller.handle(Acquire(4, "b"), 3.0)
     controller.handle(Withdraw(2, "b"), 3.5)
-    assert controller.handle(Release(1, "a"), 4.0) == [StopWorker("a", 1, LeaveReason.EVICTED, for_model="c")]
+    assert controller.handle(Release(1, "a"), 4.0) == [StopWorker("a", 1, LeaveReason.EVICTED)]
 
 
 def test_a_model_whose_requests_overlap_for_ever_does_not_starve_another() -> None:
@@ -104,7 +103,7 @@ def test_a_model_whose_requests_overlap_for_ever_does_not_starve_another() -> No
     for second in range(1, 20):
         effects = controller.handle(Acquire(second + 1, "a"), float(second))
         effects += controller.handle(Release(second, "a"), second + 0.5)
-        if StopWorker("a", 1, LeaveReason.EVICTED, for_model="b") in effects:
+        if StopWorker("a", 1, LeaveReason.EVICTED) in effects:
             break
     assert second <= 6, "a turn, and the last request's second"
 
@@ -144,7 +143,7 @@ def test_a_withdrawal_that_crosses_the_grant_releases_the_lease() -> None:
     controller = make_controller()
     load(controller, "a", 1)
     controller.handle(Withdraw(1, "a"), 1.0)
-    assert controller.handle(Acquire(2, "b"), 2.0) == [StopWorker("a", 1, LeaveReason.EVICTED, for_model="b")]
+    assert controller.handle(Acquire(2, "b"), 2.0) == [StopWorker("a", 1, LeaveReason.EVICTED)]
 
 
 def test_a_failed_load_keeps_its_slot_until_the_process_is_gone() -> None:
@@ -154,7 +153,7 @@ def test_a_failed_load_keeps_its_slot_until_the_process_is_gone() -> None:
     failed = controller.handle(LoadFailed("a", 1, error), 1.0)
     assert failed == [RefuseWaiter(1, error), StopWorker("a", 1, LeaveReason.LOAD_FAILED)]
     assert controller.handle(Acquire(2, "b"), 2.0) == []
-    assert controller.handle(WorkerExited("a", 1, "exit status 1"), 3.0) == [StartLoad("b", 1)]
+    assert controller.handle(WorkerExited("a", 1, "exit status 1"), 3.0) == [StartLoad("b", 1, option())]
     entry = controller.entry("a")
     assert entry is not None
     assert (entry.state, entry.last_error) == (ModelState.FAILED, "broken")
@@ -172,7 +171,7 @@ def test_a_load_waits_without_a_lease() -> None:
     controller = make_controller()
     controller.handle(Load(1, "a"), 0.0)
     assert controller.handle(LoadSucceeded("a", 1), 1.0) == [ReportLoaded(1)]
-    assert controller.handle(Acquire(2, "b"), 2.0) == [StopWorker("a", 1, LeaveReason.EVICTED, for_model="b")]
+    assert controller.handle(Acquire(2, "b"), 2.0) == [StopWorker("a", 1, LeaveReason.EVICTED)]
 
 
 def test_a_forced_reload_that_is_refused_unloads_nothing() -> None:
@@ -218,7 +217,7 @@ def test_unloading_gives_up_waiting_but_not_unloading() -> None:
 
 
 def test_shutting_down_stops_leased_models_too() -> None:
-    controller = make_controller(max_concurrent_models=2)
+    controller = make_controller(num_places=2)
     load(controller, "a", 1)
     controller.handle(Acquire(2, "b"), 0.0)
     effects = controller.handle(ShutDown(), 1.0)
@@ -226,3 +225,197 @@ def test_shutting_down_stops_leased_models_too() -> None:
     assert StopWorker("b", 1, LeaveReason.SHUTDOWN) in effects
     assert [effect.waiter_id for effect in effects if isinstance(effect, RefuseWaiter)] == [2]
     assert controller.handle(WorkerExited("a", 1, "exit status 0"), 2.0) == []
+
+
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_load_reserves_before_it_starts_and_gives_back_when_its_worker_has_exited() -> None:
+    controller = DrivenController(3, needs={"a": 60, "b": 60}, budget_bytes=100)
+    load(controller, "a", 1)
+    assert controller.controller.ledger.free == {HOST: 40, PLACES: 2}
+    assert controller.handle(Acquire(2, "b"), 1.0) == []
+    assert controller.handle(Release(1, "a"), 2.0) == [StopWorker("a", 1, LeaveReason.EVICTED)]
+    assert controller.controller.ledger.free == {HOST: 40, PLACES: 2}, "the process still has it"
+    exited = controller.handle(WorkerExited("a", 1, "exit status 0"), 3.0)
+    assert exited == [StartLoad("b", 1, option(60))]
+    assert controller.controller.ledger.free == {HOST: 40, PLACES: 2}
+
+
+def test_two_loads_that_fit_only_one_by_one_are_not_both_started() -> None:
+    controller = DrivenController(3, needs={"a": 60, "b": 60}, budget_bytes=100)
+    assert controller.handle(Acquire(1, "a"), 0.0) == [StartLoad("a", 1, option(60))]
+    assert controller.handle(Acquire(2, "b"), 0.0) == []
+
+
+def test_what_was_measured_takes_the_place_of_the_estimate() -> None:
+    controller = DrivenController(3, needs={"a": 60, "b": 60}, budget_bytes=100)
+    controller.handle(Acquire(1, "a"), 0.0)
+    controller.handle(Acquire(2, "b"), 0.0)
+    effects = controller.handle(LoadSucceeded("a", 1, {HOST: 30, PLACES: 1}), 1.0)
+    assert effects == [GrantLease(1, "a", 1), StartLoad("b", 1, option(60))]
+    assert controller.controller.ledger.free == {HOST: 10, PLACES: 1}
+
+
+def test_a_model_that_can_never_fit_is_refused_at_once_with_numbers() -> None:
+    controller = DrivenController(3, needs={"a": 2 * 2**30}, budget_bytes=2**30)
+    error = only_error(controller.handle(Acquire(1, "a"), 0.0))
+    assert isinstance(error, ModelTooLargeError)
+    assert "2.0 GiB of host memory" in str(error)
+    assert "1.0 GiB of host memory" in str(error)
+
+
+def test_a_small_model_passes_one_that_waits_for_room_until_that_is_overdue() -> None:
+    controller = DrivenController(3, needs={"a": 60, "b": 60, "c": 30}, budget_bytes=100)
+    load(controller, "a", 1)
+    controller.handle(Acquire(2, "b"), 1.0)
+    assert controller.handle(Acquire(3, "c"), 2.0) == [StartLoad("c", 1, option(30))]
+    controller.handle(WorkerExited("c", 1, "signal SIGKILL"), 3.0)
+    assert controller.handle(Load(4, "c"), 7.0) == [], "what is free is held for b, whose request is overdue"
+
+
+def test_a_pinned_model_neither_idles_out_nor_makes_way() -> None:
+    controller = DrivenController(1, profiles={"a": Profile(is_pinned=True)})
+    load(controller, "a", 1)
+    controller.handle(Release(1, "a"), 0.0)
+    assert controller.handle(Tick(), 10_000.0) == []
+    error = only_error(controller.handle(Acquire(2, "b"), 10_000.0))
+    assert isinstance(error, ModelTooLargeError)
+    assert "a hold a part for good (pinned)" in str(error)
+    assert controller.handle(Unload(3, "a"), 10_001.0) == [StopWorker("a", 1, LeaveReason.UNLOADED)]
+
+
+def test_a_model_stays_as_long_as_its_load_took() -> None:
+    controller = DrivenController(1)
+    controller.handle(Load(1, "a"), 0.0)
+    controller.handle(LoadSucceeded("a", 1), 3.0)
+    assert controller.handle(Acquire(2, "b"), 4.0) == []
+    assert controller.next_deadline() == 6.0
+    assert controller.handle(Tick(), 6.0) == [StopWorker("a", 1, LeaveReason.EVICTED)]
+
+
+def test_an_eviction_says_for_whom_and_why() -> None:
+    controller = DrivenController(1)
+    load(controller, "a", 1)
+    controller.handle(Release(1, "a"), 1.0)
+    controller.handle(Acquire(2, "b"), 9.0)
+    (note,) = [note for note in controller.notes if note.kind is NoteKind.LEAVING]
+    assert note.text == "a leaves to make room for b: it has been idle for 8.0 s and took 0.0 s to load"
+    assert (note.facts["reason"], note.facts["for"]) == (LeaveReason.EVICTED, "b")
+
+
+def test_a_wait_is_noted_once_for_each_reason() -> None:
+    controller = DrivenController(3, needs={"a": 60, "b": 60}, budget_bytes=100)
+    load(controller, "a", 1)
+    for waiter_id in (2, 3, 4):
+        controller.handle(Acquire(waiter_id, "b"), float(waiter_id))
+    (note,) = [note for note in controller.notes if note.kind is NoteKind.WAITING]
+    assert note.text == "b waits for 0 MiB of host memory, held by a (1 in flight)"
+    assert note.facts == {"lacking_host": 20}
+
+
+# --- staying --------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_request_says_how_long_its_model_stays() -> None:
+    controller = make_controller()
+    load(controller, "a", 1)
+    controller.handle(Acquire(2, "a", keep_alive_s=20.0), 0.0)
+    controller.handle(Release(1, "a"), 0.0)
+    controller.handle(Release(2, "a"), 5.0)
+    assert controller.next_deadline() == 25.0
+    controller.handle(Acquire(3, "a", keep_alive_s=math.inf), 6.0)
+    controller.handle(Release(3, "a"), 7.0)
+    assert controller.next_deadline() is None
+    controller.handle(Acquire(4, "a"), 8.0)
+    controller.handle(Release(4, "a"), 9.0)
+    assert controller.next_deadline() is None, "who does not say changes nothing"
+    controller.handle(Acquire(5, "a", keep_alive_s=0.0), 10.0)
+    assert controller.handle(Release(5, "a"), 11.0) == [StopWorker("a", 1, LeaveReason.IDLE)]
+
+
+def test_a_wish_to_stay_ends_with_the_stay() -> None:
+    controller = make_controller()
+    load(controller, "a", 1)
+    controller.handle(Acquire(2, "a", keep_alive_s=0.0), 0.0)
+    controller.handle(Release(1, "a"), 0.0)
+    controller.handle(Release(2, "a"), 0.0)
+    controller.handle(WorkerExited("a", 1, "exit status 0"), 1.0)
+    controller.handle(Load(3, "a"), 1.0)
+    assert controller.handle(LoadSucceeded("a", 2), 2.0) == [ReportLoaded(3)]
+    assert controller.next_deadline() == 602.0
+
+
+def test_the_registry_says_how_long_a_model_stays() -> None:
+    controller = DrivenController(1, profiles={"a": Profile(keep_alive_s=7.0)})
+    load(controller, "a", 1)
+    controller.handle(Release(1, "a"), 1.0)
+    assert controller.next_deadline() == 8.0
+
+
+def test_a_forced_unload_waits_for_nobody() -> None:
+    controller = make_controller()
+    load(controller, "a", 1)
+    assert controller.handle(Unload(2, "a", is_forced=True), 1.0) == [StopWorker("a", 1, LeaveReason.UNLOADED)]
+
+
+# --- failures -------------------------------------------------------------------------------------------------------
+
+
+def fail(controller: DrivenController, generation: int, now: float) -> None:
+    controller.handle(LoadFailed("a", generation, GatedModelError("accept the licence")), now)
+    controller.handle(WorkerExited("a", generation, "exit status 0"), now)
+
+
+def test_after_a_failed_load_requests_are_refused_for_a_while_with_its_reason() -> None:
+    controller = make_controller()
+    controller.handle(Acquire(1, "a"), 0.0)
+    fail(controller, 1, 1.0)
+    error = only_error(controller.handle(Acquire(2, "a"), 5.0))
+    assert isinstance(error, GatedModelError)
+    assert "accept the licence" in str(error)
+    assert error.retry_after_s == 6.0
+    assert controller.handle(Acquire(3, "a"), 11.0) == [StartLoad("a", 2, option())]
+
+
+def test_each_failure_doubles_the_pause_up_to_its_limit() -> None:
+    controller = make_controller()
+    now, pauses = 0.0, []
+    for generation in range(1, 9):
+        controller.handle(Load(generation, "a"), now)
+        fail(controller, generation, now)
+        entry = controller.entry("a")
+        assert entry is not None
+        pauses.append(entry.retry_at - now)
+        now += 1.0
+    assert pauses == [10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 300.0]
+
+
+def test_a_command_to_load_does_not_wait_for_the_pause_to_end() -> None:
+    controller = make_controller()
+    controller.handle(Acquire(1, "a"), 0.0)
+    fail(controller, 1, 1.0)
+    assert controller.handle(Load(2, "a"), 2.0) == [StartLoad("a", 2, option())]
+    assert controller.handle(Acquire(3, "a"), 2.0) == [], "it joins"
+
+
+def test_a_first_death_costs_nothing_and_the_next_one_soon_after_a_pause() -> None:
+    controller = make_controller()
+    load(controller, "a", 1)
+    controller.handle(WorkerExited("a", 1, "signal SIGKILL"), 1.0)
+    assert controller.handle(Acquire(2, "a"), 1.0) == [StartLoad("a", 2, option())]
+    controller.handle(LoadSucceeded("a", 2), 2.0)
+    controller.handle(WorkerExited("a", 2, "signal SIGKILL"), 3.0)
+    assert isinstance(only_error(controller.handle(Acquire(3, "a"), 4.0)), ModelLoadError)
+    assert controller.handle(Acquire(4, "a"), 13.0) == [StartLoad("a", 3, option())]
+    controller.handle(LoadSucceeded("a", 3), 14.0)
+    controller.handle(WorkerExited("a", 3, "signal SIGKILL"), 80.0)
+    assert controller.handle(Acquire(5, "a"), 80.0) == [StartLoad("a", 4, option())], "it served for a minute"
+
+
+def test_a_worker_that_hangs_is_ended() -> None:
+    controller = make_controller()
+    load(controller, "a", 1)
+    assert controller.handle(WorkerHung("a", 1), 1.0) == [StopWorker("a", 1, LeaveReason.HUNG)]
+    controller.handle(WorkerExited("a", 1, "signal SIGKILL"), 2.0)
+    assert controller.handle(Acquire(2, "a"), 2.0) == [StartLoad("a", 2, option())]

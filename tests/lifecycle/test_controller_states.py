@@ -12,6 +12,7 @@ from hostler.lifecycle.controller import Controller, Limits
 from hostler.lifecycle.events import (
     Acquire,
     Effect,
+    EstimateNeed,
     Event,
     GrantLease,
     LeaveReason,
@@ -19,6 +20,8 @@ from hostler.lifecycle.events import (
     LoadFailed,
     LoadProgressed,
     LoadSucceeded,
+    NeedEstimated,
+    Profile,
     RefuseWaiter,
     RegistryChanged,
     Release,
@@ -31,18 +34,28 @@ from hostler.lifecycle.events import (
     Unload,
     Withdraw,
     WorkerExited,
+    WorkerHung,
 )
+from hostler.lifecycle.ledger import HOST, PLACES, Need, covers, minus, plus
+from hostler.lifecycle.policy import Option
 from hostler.types import ModelState
 
 LIMITS = Limits(
-    max_concurrent_models=2,
     max_waiting_per_model=3,
     acquire_timeout_s=30.0,
     load_stall_timeout_s=20.0,
     keep_alive_s=15.0,
     turn_s=5.0,
 )
-MODEL_IDS = ["a", "b", "c", "d"]
+BUDGET: Need = {HOST: 100, "cuda:0": 50, PLACES: 3}
+OPTIONS = {
+    "a": [Option("cpu", {HOST: 40, PLACES: 1})],
+    "b": [Option("cpu", {HOST: 40, PLACES: 1})],
+    "c": [Option("cuda:0", {"cuda:0": 30, HOST: 10, PLACES: 1})],
+    "d": [Option("cpu", {HOST: 70, PLACES: 1})],
+    "e": [Option("cuda:0", {"cuda:0": 40, HOST: 10, PLACES: 1})],
+}
+MODEL_IDS = list(OPTIONS)
 
 model_ids = st.sampled_from(MODEL_IDS)
 picks = st.integers(0, 99)
@@ -51,6 +64,7 @@ picks = st.integers(0, 99)
 @dataclass
 class FakeProcess:
     generation: int
+    holds: Need
     phase: Literal["loading", "loaded", "stopping"] = "loading"
 
 
@@ -70,12 +84,14 @@ class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.controller = Controller(LIMITS, MODEL_IDS)
-        self.registered = set(MODEL_IDS)
+        self.controller = Controller(LIMITS, BUDGET, dict.fromkeys(MODEL_IDS, Profile()))
+        self.registered = dict.fromkeys(MODEL_IDS, Profile())
+        self.questions: list[EstimateNeed] = []
         self.processes: dict[str, FakeProcess] = {}
         self.asked: dict[int, Asked] = {}
         self.leases: dict[int, str] = {}
         self.has_shut_down = False
+        self.is_forcing = False
 
     def send(self, event: Event) -> list[Effect]:
         effects = self.controller.handle(event, self.now)
@@ -85,6 +101,8 @@ class World(RuleBasedStateMachine):
 
     def carry_out(self, effect: Effect) -> None:
         match effect:
+            case EstimateNeed():
+                self.questions.append(effect)
             case StartLoad():
                 self.check_start(effect)
             case StopWorker():
@@ -104,18 +122,20 @@ class World(RuleBasedStateMachine):
     def check_start(self, effect: StartLoad) -> None:
         assert effect.model_id in self.registered
         assert effect.model_id not in self.processes, "one process per model"
-        assert len(self.processes) < LIMITS.max_concurrent_models, "a slot is free only when its worker has exited"
+        held = [process.holds for process in self.processes.values()]
+        assert covers(minus(BUDGET, *held), effect.option.need), "room is free only when its worker has exited"
         assert not self.has_shut_down
-        self.processes[effect.model_id] = FakeProcess(effect.generation)
+        self.processes[effect.model_id] = FakeProcess(effect.generation, effect.option.need)
 
     def check_stop(self, effect: StopWorker) -> None:
         process = self.processes[effect.model_id]
         assert process.generation == effect.generation
         assert process.phase != "stopping", "told once"
-        if effect.reason is not LeaveReason.SHUTDOWN:
+        if effect.reason not in (LeaveReason.SHUTDOWN, LeaveReason.HUNG) and not self.is_forcing:
             assert effect.model_id not in self.leases.values(), "a leased model stays"
         if effect.reason in (LeaveReason.EVICTED, LeaveReason.IDLE):
             assert process.phase == "loaded", "a loading model stays"
+            assert not self.registered[effect.model_id].is_pinned, "a pinned model stays"
         process.phase = "stopping"
 
     def answer(self, waiter_id: int, with_what: str) -> None:
@@ -144,9 +164,11 @@ class World(RuleBasedStateMachine):
     def load(self, model_id: str, force_reload: bool) -> None:
         self.send(Load(self.ask(model_id, "loaded"), model_id, force_reload))
 
-    @rule(model_id=model_ids)
-    def unload(self, model_id: str) -> None:
-        self.send(Unload(self.ask(model_id, "unloaded"), model_id))
+    @rule(model_id=model_ids, is_forced=st.booleans())
+    def unload(self, model_id: str, is_forced: bool) -> None:
+        self.is_forcing = is_forced
+        self.send(Unload(self.ask(model_id, "unloaded"), model_id, is_forced))
+        self.is_forcing = False
 
     @precondition(lambda self: self.asked)
     @rule(pick=picks)
@@ -170,6 +192,13 @@ class World(RuleBasedStateMachine):
         if self.asked[waiter_id].is_answered and waiter_id not in self.leases:
             self.send(Release(waiter_id, self.asked[waiter_id].model_id))
 
+    @precondition(lambda self: self.questions)
+    @rule(pick=picks, load_s=st.sampled_from([None, 2.0]))
+    def estimate(self, pick: int, load_s: float | None) -> None:
+        """Some time or other, and also for a model that has changed since."""
+        question = self.questions.pop(pick % len(self.questions))
+        self.send(NeedEstimated(question.model_id, question.number, OPTIONS[question.model_id], load_s))
+
     # --- what processes do ------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.processes)
@@ -183,11 +212,33 @@ class World(RuleBasedStateMachine):
         if what == "progress":
             self.send(LoadProgressed(model_id, process.generation))
         elif what == "succeed":
+            need = None
             if process.phase == "loading":
                 process.phase = "loaded"
-            self.send(LoadSucceeded(model_id, process.generation))
+                need = self.measure(process, pick)
+            self.send(LoadSucceeded(model_id, process.generation, need))
         else:
             self.send(LoadFailed(model_id, process.generation, ModelLoadError("broken")))
+
+    def measure(self, process: FakeProcess, pick: int) -> Need | None:
+        """What it really takes: less than was reserved, or more, or nobody can tell."""
+        if pick % 3 == 0:
+            return None
+        need = {
+            resource: amount if resource == PLACES else amount + pick % 21 - 10
+            for resource, amount in process.holds.items()
+        }
+        if pick % 3 == 1:
+            process.holds = {resource: min(amount, process.holds[resource]) for resource, amount in need.items()}
+            return process.holds
+        return need
+
+    @precondition(lambda self: self.processes)
+    @rule(pick=picks)
+    def hang(self, pick: int) -> None:
+        model_id = list(self.processes)[pick % len(self.processes)]
+        if self.processes[model_id].phase == "loaded":
+            self.send(WorkerHung(model_id, self.processes[model_id].generation))
 
     @precondition(lambda self: self.processes)
     @rule(pick=picks)
@@ -208,17 +259,19 @@ class World(RuleBasedStateMachine):
 
     # --- what operators do, and time --------------------------------------------------------------------------------
 
-    @rule(model_id=model_ids, is_changed=st.booleans())
-    def replace_registry(self, model_id: str, is_changed: bool) -> None:
-        one, none = frozenset([model_id]), frozenset[str]()
+    @rule(model_id=model_ids, what=st.sampled_from(["remove", "change", "pin"]))
+    def replace_registry(self, model_id: str, what: str) -> None:
+        changed = frozenset[str]()
         if model_id not in self.registered:
-            self.registered.add(model_id)
-            self.send(RegistryChanged(one, none, none))
-        elif is_changed:
-            self.send(RegistryChanged(none, none, one))
+            self.registered[model_id] = Profile()
+        elif what == "change":
+            changed = frozenset([model_id])
+        elif what == "remove":
+            del self.registered[model_id]
         else:
-            self.registered.remove(model_id)
-            self.send(RegistryChanged(none, one, none))
+            is_pinned = not self.registered[model_id].is_pinned
+            self.registered[model_id] = Profile(is_pinned, keep_alive_s=3.0)
+        self.send(RegistryChanged(dict(self.registered), changed))
 
     @rule(seconds=st.floats(0, 12))
     def let_time_pass(self, seconds: float) -> None:
@@ -260,13 +313,37 @@ class World(RuleBasedStateMachine):
             assert not (entry.is_granting and entry.waiters)
 
     @invariant()
-    def no_slot_is_free_or_idle_while_a_model_waits_for_one(self) -> None:
-        num_waiting = sum(entry.wants_room for entry in self.controller.entries())
-        num_unloading = sum(entry.state is ModelState.UNLOADING for entry in self.controller.entries())
-        if num_waiting > num_unloading:
-            assert len(self.processes) == LIMITS.max_concurrent_models
-            for entry in self.controller.entries():
-                assert entry.state is not ModelState.READY or entry.leases
+    def never_more_is_reserved_than_there_is(self) -> None:
+        free = self.controller.ledger.free
+        assert all(amount >= 0 for amount in free.values()), free
+
+    @invariant()
+    def what_has_no_process_holds_nothing(self) -> None:
+        for entry in self.controller.entries():
+            assert bool(self.controller.ledger.held_by(entry.model_id)) == (entry.model_id in self.processes)
+
+    @invariant()
+    def nobody_waits_longest_for_room_that_is_there_or_could_be(self) -> None:
+        waiting = [entry for entry in self.controller.entries() if entry.wants_room]
+        if not waiting:
+            return
+        entry = min(waiting, key=lambda candidate: candidate.oldest_waiter.order)
+        held = self.controller.ledger.held_by
+        residents = [
+            other.as_resident(held(other.model_id)) for other in self.controller.entries() if other.is_resident
+        ]
+        coming = [resident.holds for resident in residents if resident.is_going()]
+        idle = [
+            resident.holds
+            for resident in residents
+            if resident.state is ModelState.READY and not resident.num_leases and not resident.is_going()
+            if not resident.is_pinned and resident.dwells_until(LIMITS.turn_s) <= self.now
+        ]
+        free = self.controller.ledger.free
+        (option,) = entry.options or ()
+        assert not covers(free, option.need), "room that is free is given at once"
+        if not covers(plus(free, *coming), option.need):
+            assert not covers(plus(free, *coming, *idle), option.need), "nor is it left to idle models"
 
     @invariant()
     def an_overdue_model_has_somebody_make_way(self) -> None:
@@ -274,12 +351,16 @@ class World(RuleBasedStateMachine):
         overdue = [
             entry for entry in entries if entry.wants_room and entry.oldest_waiter.since + LIMITS.turn_s <= self.now
         ]
+        if not overdue:
+            return
+        wanted = {resource for entry in overdue for option in entry.options or () for resource in option.need}
         had_their_turn = [
             entry
             for entry in entries
             if entry.ready_since is not None and entry.ready_since + LIMITS.turn_s <= self.now
+            if not entry.profile.is_pinned and wanted & set(entry.lacking or wanted)
         ]
-        if overdue and had_their_turn:
+        if had_their_turn:
             assert any(entry.yields_to or entry.leaving for entry in entries)
 
     def teardown(self) -> None:
@@ -292,7 +373,14 @@ class World(RuleBasedStateMachine):
         self.the_controller_counts_the_leases_there_are()
 
     def calm_down(self) -> None:
-        """Every load succeeds, every process told to stop ends, every request is short. No time passes."""
+        """Every question is answered, every load succeeds, every process told to stop ends, every request is short.
+
+        A moment passes, so that no model has to stay for the sake of its load.
+        """
+        self.now += 0.1
+        self.send(Tick())
+        while self.questions:
+            self.estimate(0, None)
         for model_id, process in list(self.processes.items()):
             if process.phase == "loading":
                 process.phase = "loaded"

@@ -18,6 +18,7 @@ from hostler.server.hub_account import HubAccount
 from hostler.server.services import Services
 from hostler.server.streaming import StreamTiming
 from hostler.yaml_file import YamlFile
+from tests.fake_estimator import FakeEstimator, NoGpus
 from tests.fake_worker import FakeLauncher
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -58,7 +59,7 @@ def make_app(
     hub_account: HubAccount | None = None,
 ) -> tuple[FastAPI, ModelManager]:
     registry = registry_of(MODELS, settings)
-    manager = ModelManager(registry, settings, launcher)
+    manager = ModelManager(registry, settings, launcher, FakeEstimator(), gpus=NoGpus())
     app = create_app(
         manager,
         settings,

@@ -27,6 +27,8 @@ class Clock(Protocol):
         """Call back, on the running event loop, once `now()` has reached `when`, or a moment before."""
         ...
 
+    async def sleep(self, seconds: float) -> None: ...
+
 
 class SystemClock:
     """The machine's clock and the running event loop's timers."""
@@ -40,3 +42,6 @@ class SystemClock:
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         # call_later rather than loop.call_at: a loop may count its time from another start than time.monotonic.
         return asyncio.get_running_loop().call_later(max(0.0, when - self.now()), callback)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -1,29 +1,32 @@
 """The state machine of loads, queues, leases and idle times: events in, effects out.
 
-    UNLOADED ──► LOADING ──► READY ──► UNLOADING ──► UNLOADED         a model keeps its slot from LOADING
+    UNLOADED ──► LOADING ──► READY ──► UNLOADING ──► UNLOADED         a model holds memory from LOADING
     FAILED ────►    │          │           ▲    └──► FAILED           until its worker has exited
                     └──────────┴───────────┘
 
 Nothing here does anything, waits, or reads a clock, so every interleaving can be tested. What always holds:
 
-- A loading or leased model is never evicted. All who waited for a load get their lease in the transition that ends it.
+- What a model needs is reserved before its load starts, and never more than the budget in all.
+- A loading, leased or pinned model is never evicted. All who waited for a load get their lease in the transition that
+  ends it.
 - Every waiter gets exactly one answer, at its deadline at the latest.
-- Models that wait for room get it in the order of their oldest request; `policy.yielding_for` keeps a busy model from
-  holding its slot for ever.
+- Who gets room, and who makes it, is decided by `rooms.settle` for all models at once.
 - A load once started goes on when its waiters leave; one that waits for room is dropped with its last waiter.
 - After `handle(event, now)`, `next_deadline()` is later than `now`.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hostler.errors import HostlerError
-from hostler.lifecycle import refusals
+from hostler.lifecycle import notes, refusals
 from hostler.lifecycle.entry import ModelEntry, Waiter
 from hostler.lifecycle.events import (
     Acquire,
+    BudgetChanged,
     Effect,
+    EstimateNeed,
     Event,
     GrantLease,
     LeaveReason,
@@ -31,6 +34,8 @@ from hostler.lifecycle.events import (
     LoadFailed,
     LoadProgressed,
     LoadSucceeded,
+    NeedEstimated,
+    Profile,
     RefuseWaiter,
     RegistryChanged,
     Release,
@@ -43,8 +48,11 @@ from hostler.lifecycle.events import (
     Unload,
     Withdraw,
     WorkerExited,
+    WorkerHung,
 )
-from hostler.lifecycle.policy import victims_for, yielding_for
+from hostler.lifecycle.ledger import Ledger, Need
+from hostler.lifecycle.policy import Option, Resident, price
+from hostler.lifecycle.rooms import Claimant, Settlement, next_change, settle
 from hostler.types import ModelState
 
 
@@ -52,7 +60,6 @@ from hostler.types import ModelState
 class Limits:
     """What the controller keeps to."""
 
-    max_concurrent_models: int
     max_waiting_per_model: int
     acquire_timeout_s: float
     load_stall_timeout_s: float
@@ -61,14 +68,21 @@ class Limits:
     turn_s: float = 5.0
     """See `policy.yielding_for`. Longer than most answers and than a warm load, so that swapping between two busy
     models costs little; shorter than people's patience."""
+    first_cooldown_s: float = 10.0
+    """How long requests are refused after a failure; twice as long after each that follows it."""
+    longest_cooldown_s: float = 300.0
+    sound_after_s: float = 60.0
+    """A model that has been ready for so long has left its earlier failures behind."""
 
 
 class Controller:
     """Owns the state of every model."""
 
-    def __init__(self, limits: Limits, model_ids: Iterable[str]) -> None:
+    def __init__(self, limits: Limits, budget: Need, profiles: Mapping[str, Profile]) -> None:
+        """`budget`: all that models may take, by resource; `profiles`: of all registered models, by id."""
         self._limits = limits
-        self._entries = {model_id: ModelEntry(model_id) for model_id in model_ids}
+        self._ledger = Ledger(budget)
+        self._entries = {model_id: ModelEntry(model_id, profile=profile) for model_id, profile in profiles.items()}
         self._is_shutting_down = False
         self._num_arrived = 0
         self._now = 0.0
@@ -82,6 +96,18 @@ class Controller:
         """To read, never to change."""
         return self._entries.values()
 
+    @property
+    def ledger(self) -> Ledger:
+        """To read, never to change."""
+        return self._ledger
+
+    def foresee(self, model_id: str, options: Sequence[Option], now: float) -> Settlement:
+        """What would happen if the model were asked for now; nothing does."""
+        self._now = now
+        claimants = [entry.as_claimant() for entry in self._waiting_for_room() if entry.model_id != model_id]
+        claimants.append(Claimant(model_id, options, now))
+        return settle(claimants, self._ledger.budget, self._residents(), now, self._limits.turn_s)
+
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take in what happened; what has to be done about it, in that order."""
         self._now = now
@@ -89,8 +115,8 @@ class Controller:
         self._take_in(event)
         self._expire_waiters()
         self._stop_those_due()
+        self._estimate()
         self._make_room()
-        self._choose_yielding()
         for entry in self._entries.values():
             self._answer_waiters(entry)
         return self._effects
@@ -104,10 +130,8 @@ class Controller:
             if entry.state is ModelState.LOADING:
                 times.append(entry.progressed + limits.load_stall_timeout_s)
             times.append(self._idle_deadline(entry))
-        if waiting := self._waiting_for_room():
-            turns = [entry.oldest_waiter.since for entry in waiting]
-            turns += [entry.ready_since for entry in self._entries.values() if entry.ready_since is not None]
-            times.extend(start + limits.turn_s for start in turns if start + limits.turn_s > self._now)
+        claimants = [entry.as_claimant() for entry in self._waiting_for_room()]
+        times += next_change(claimants, self._residents(), self._now, limits.turn_s)
         due = min(times, default=math.inf)
         return due if due < math.inf else None
 
@@ -121,10 +145,14 @@ class Controller:
                 self._on_unload(event)
             case Withdraw() | Release():
                 self._on_gone(event)
-            case LoadProgressed() | LoadSucceeded() | LoadFailed() | WorkerExited():
+            case LoadProgressed() | LoadSucceeded() | LoadFailed() | WorkerHung() | WorkerExited():
                 self._on_worker(event)
+            case NeedEstimated():
+                self._on_estimated(event)
             case RegistryChanged():
                 self._on_registry_changed(event)
+            case BudgetChanged():
+                self._ledger.budget = dict(event.budget)
             case ShutDown():
                 self._on_shut_down()
             case Tick():
@@ -143,11 +171,18 @@ class Controller:
         has_to_reload = isinstance(event, Load) and event.force_reload and entry.state is ModelState.READY
         is_waiting = has_to_reload or not entry.is_granting
         if is_waiting and len(entry.waiters) >= self._limits.max_waiting_per_model:
-            self._refuse(event.waiter_id, refusals.queue_full(entry, self._now))
+            self._turn_away(entry, event.waiter_id, refusals.queue_full(entry, self._now))
             return
-        if has_to_reload:
-            entry.leaving = entry.leaving or LeaveReason.RELOADED
-        entry.waiters[event.waiter_id] = self._waiter(event.waiter_id, isinstance(event, Acquire))
+        if isinstance(event, Acquire) and not entry.is_resident and self._now < entry.retry_at:
+            self._turn_away(entry, event.waiter_id, refusals.cooling_down(entry, self._now))
+            return
+        if isinstance(event, Load):
+            entry.retry_at = -math.inf
+        if has_to_reload and entry.leaving is None:
+            self._let_leave(entry, LeaveReason.RELOADED)
+        if is_waiting:
+            self._effects.append(notes.queued(entry, len(entry.waiters)))
+        entry.waiters[event.waiter_id] = self._waiter(event, wants_lease=isinstance(event, Acquire))
         # Now, and not after room was made for others: this request may be what keeps an idle model in memory.
         self._answer_waiters(entry)
 
@@ -156,12 +191,14 @@ class Controller:
         if entry is None or not entry.is_resident:
             self._effects.append(ReportUnloaded(event.waiter_id, was_loaded=False))
             return
-        entry.unload_waiters[event.waiter_id] = self._waiter(event.waiter_id, wants_lease=False)
+        entry.unload_waiters[event.waiter_id] = self._waiter(event, wants_lease=False)
         if entry.state is ModelState.LOADING:
             self._refuse_all(entry, refusals.unloaded(entry.model_id))
             self._stop(entry, LeaveReason.UNLOADED)
-        elif entry.state is ModelState.READY:
-            entry.leaving = entry.leaving or LeaveReason.UNLOADED
+        elif entry.state is ModelState.READY and event.is_forced:
+            self._stop(entry, LeaveReason.UNLOADED)
+        elif entry.state is ModelState.READY and entry.leaving is None:
+            self._let_leave(entry, LeaveReason.UNLOADED)
 
     def _on_gone(self, event: Withdraw | Release) -> None:
         if (entry := self._entries.get(event.model_id)) is None:
@@ -174,40 +211,65 @@ class Controller:
             if entry.state is ModelState.READY and not entry.leases:
                 entry.idle_since = self._now
 
-    def _on_worker(self, event: LoadProgressed | LoadSucceeded | LoadFailed | WorkerExited) -> None:
+    def _on_estimated(self, event: NeedEstimated) -> None:
+        entry = self._entries.get(event.model_id)
+        if entry is None or not entry.is_estimating or entry.num_estimates != event.number:
+            return
+        entry.is_estimating = False
+        entry.options = event.options
+        if entry.load_s is None:
+            entry.load_s = event.load_s
+
+    def _on_worker(self, event: LoadProgressed | LoadSucceeded | LoadFailed | WorkerHung | WorkerExited) -> None:
         entry = self._entries.get(event.model_id)
         if entry is None or entry.generation != event.generation or not entry.is_resident:
             return
         match event:
             case WorkerExited():
                 self._on_exited(entry, event.reason)
+            case WorkerHung():
+                self._on_hung(entry)
             case _ if entry.state is not ModelState.LOADING:
                 return  # it was told to stop before it could say so
             case LoadProgressed():
                 entry.progressed = self._now
             case LoadSucceeded():
-                self._on_loaded(entry)
+                self._on_loaded(entry, event.need)
             case LoadFailed():
                 self._fail_load(entry, event.error)
                 self._stop(entry, LeaveReason.LOAD_FAILED)
 
-    def _on_loaded(self, entry: ModelEntry) -> None:
+    def _on_loaded(self, entry: ModelEntry, need: Need | None) -> None:
         entry.state = ModelState.READY
         entry.load_s = self._now - entry.load_started
         entry.ready_since = entry.idle_since = entry.last_used = self._now
-        entry.last_error = None
+        entry.last_error = entry.last_failure = None
+        entry.retry_at = -math.inf
+        self._effects.append(notes.loaded(entry, self._ledger.held_by(entry.model_id), need))
+        if need is not None:
+            self._ledger.correct(entry.model_id, need)
         # Now, and not after room was made for others: what has just been loaded must not be their victim.
         self._answer_waiters(entry)
+
+    def _on_hung(self, entry: ModelEntry) -> None:
+        if entry.state is ModelState.READY:
+            entry.last_error = "it had requests and made no step, and was ended"
+            self._cool_down(entry)
+            self._stop(entry, LeaveReason.HUNG)
 
     def _on_exited(self, entry: ModelEntry, reason: str) -> None:
         if entry.state is ModelState.LOADING:
             self._fail_load(entry, refusals.worker_ended(entry.model_id, reason))
         elif entry.state is ModelState.READY:
             entry.last_error = f"its process ended: {reason}"
+            self._effects.append(notes.died(entry, reason, self._cool_down(entry)))
+        else:
+            self._effects.append(notes.unloaded(entry, reason))
+        self._ledger.release(entry.model_id)
         entry.state = ModelState.FAILED if entry.has_failed else ModelState.UNLOADED
         entry.has_failed = False
         entry.leases.clear()
-        entry.leaving = entry.yields_to = None
+        entry.leaving = entry.yields_to = entry.lacking = entry.options = entry.keep_alive_s = None
         entry.ready_since = entry.idle_since = None
         for waiter_id in entry.unload_waiters:
             self._effects.append(ReportUnloaded(waiter_id, was_loaded=True))
@@ -216,17 +278,24 @@ class Controller:
             del self._entries[entry.model_id]
 
     def _on_registry_changed(self, event: RegistryChanged) -> None:
-        for model_id in event.added:
-            self._entries.setdefault(model_id, ModelEntry(model_id)).is_registered = True
-        for model_id in sorted(event.removed | event.changed):
+        for model_id, profile in event.profiles.items():
+            entry = self._entries.setdefault(model_id, ModelEntry(model_id))
+            entry.is_registered = True
+            entry.profile = profile
+        removed = [model_id for model_id, entry in self._entries.items() if model_id not in event.profiles]
+        for model_id in sorted({*removed, *event.changed}):
             entry = self._entries[model_id]
-            if model_id in event.removed:
+            entry.options = None
+            # One that is under way is of the model as it was.
+            entry.is_estimating = False
+            entry.retry_at = -math.inf
+            if model_id in removed:
                 entry.is_registered = False
                 self._refuse_all(entry, refusals.not_registered(model_id))
             if entry.state is ModelState.LOADING:
                 self._stop(entry, LeaveReason.REGISTRY_CHANGED)
-            elif entry.state is ModelState.READY:
-                entry.leaving = entry.leaving or LeaveReason.REGISTRY_CHANGED
+            elif entry.state is ModelState.READY and entry.leaving is None:
+                self._let_leave(entry, LeaveReason.REGISTRY_CHANGED)
             elif not entry.is_resident and not entry.is_registered:
                 del self._entries[model_id]
 
@@ -245,7 +314,7 @@ class Controller:
                 del entry.waiters[waiter.waiter_id]
                 residents = [other for other in self._entries.values() if other.is_resident]
                 waited_s = self._now - waiter.since
-                self._refuse(waiter.waiter_id, refusals.wait_timeout(entry, residents, waited_s, self._now))
+                self._turn_away(entry, waiter.waiter_id, refusals.wait_timeout(entry, residents, waited_s, self._now))
             for waiter in [waiter for waiter in entry.unload_waiters.values() if waiter.deadline <= self._now]:
                 del entry.unload_waiters[waiter.waiter_id]
                 waited_s = self._now - waiter.since
@@ -263,33 +332,44 @@ class Controller:
             elif self._idle_deadline(entry) <= self._now:
                 self._stop(entry, LeaveReason.IDLE)
 
-    def _make_room(self) -> None:
-        num_without_slot = 0
-        for entry in self._waiting_for_room():
-            residents = [other.as_resident() for other in self._entries.values() if other.is_resident]
-            if len(residents) < self._limits.max_concurrent_models:
-                self._start_load(entry)
-                continue
-            num_without_slot += 1
-            victims = victims_for(num_without_slot, residents, self._limits.max_concurrent_models)
-            if victims is None:
-                return  # and those behind it would need even more
-            for model_id in victims:
-                self._stop(self._entries[model_id], LeaveReason.EVICTED, for_model=entry.model_id)
-
-    def _choose_yielding(self) -> None:
-        waiting = self._waiting_for_room()
-        residents = [entry.as_resident() for entry in self._entries.values() if entry.is_resident]
-        waiting_since = [entry.oldest_waiter.since for entry in waiting]
-        yielding = yielding_for(waiting_since, residents, self._now, self._limits.turn_s)
+    def _estimate(self) -> None:
+        """Before room is looked for, what is needed must be known."""
         for entry in self._entries.values():
-            entry.yields_to = waiting[0].model_id if entry.model_id in yielding else None
+            if entry.wants_estimate:
+                entry.is_estimating = True
+                entry.num_estimates += 1
+                self._effects.append(EstimateNeed(entry.model_id, entry.num_estimates))
+
+    def _make_room(self) -> None:
+        settlement = self._settlement()
+        for model_id in settlement.impossible:
+            pinned = [other for other in self._entries.values() if other.is_resident and other.profile.is_pinned]
+            entry = self._entries[model_id]
+            self._refuse_all(entry, refusals.too_large(entry, self._ledger.budget, pinned))
+            entry.options = None
+        for model_id, option in settlement.starts:
+            self._start_load(self._entries[model_id], option)
+        for victim, for_model in settlement.evictions:
+            self._stop(self._entries[victim], LeaveReason.EVICTED, for_model)
+        for model_id, lacking in settlement.lacking.items():
+            self._note_waiting(self._entries[model_id], lacking)
+        for entry in self._entries.values():
+            yields_to = settlement.yields.get(entry.model_id)
+            if yields_to is not None and entry.yields_to is None:
+                self._effects.append(notes.yielding(entry, yields_to))
+            entry.yields_to = yields_to
+
+    def _settlement(self) -> Settlement:
+        claimants = [entry.as_claimant() for entry in self._waiting_for_room()]
+        return settle(claimants, self._ledger.budget, self._residents(), self._now, self._limits.turn_s)
 
     def _answer_waiters(self, entry: ModelEntry) -> None:
         """Give those who wait for a model that is ready, and stays, what they wait for."""
         if not entry.is_granting:
             return
         for waiter in entry.waiters.values():
+            if waiter.keep_alive_s is not None:
+                entry.keep_alive_s = waiter.keep_alive_s
             if waiter.wants_lease:
                 entry.leases.add(waiter.waiter_id)
                 entry.last_used = self._now
@@ -302,43 +382,97 @@ class Controller:
     # --- building blocks --------------------------------------------------------------------------------------------
 
     def _idle_deadline(self, entry: ModelEntry) -> float:
-        keep_alive_s = self._limits.keep_alive_s
-        if entry.idle_since is None or keep_alive_s is None:
+        if entry.idle_since is None or entry.profile.is_pinned:
             return math.inf
-        return entry.idle_since + keep_alive_s
+        wishes = (entry.keep_alive_s, entry.profile.keep_alive_s, self._limits.keep_alive_s)
+        return entry.idle_since + next((wish for wish in wishes if wish is not None), math.inf)
 
     def _waiting_for_room(self) -> list[ModelEntry]:
-        """Models without a slot that somebody waits for, the longest waiting first."""
+        """Models that hold nothing and that somebody waits for, the longest waiting first."""
         waiting = [entry for entry in self._entries.values() if entry.wants_room]
         return sorted(waiting, key=lambda entry: entry.oldest_waiter.order)
 
-    def _waiter(self, waiter_id: int, wants_lease: bool) -> Waiter:
+    def _residents(self) -> list[Resident]:
+        return [
+            entry.as_resident(self._ledger.held_by(entry.model_id))
+            for entry in self._entries.values()
+            if entry.is_resident
+        ]
+
+    def _waiter(self, event: Acquire | Load | Unload, *, wants_lease: bool) -> Waiter:
         self._num_arrived += 1
         deadline = self._now + self._limits.acquire_timeout_s
-        return Waiter(waiter_id, self._now, deadline, self._num_arrived, wants_lease)
+        keep_alive_s = None if isinstance(event, Unload) else event.keep_alive_s
+        return Waiter(event.waiter_id, self._now, deadline, self._num_arrived, wants_lease, keep_alive_s)
 
-    def _start_load(self, entry: ModelEntry) -> None:
+    def _start_load(self, entry: ModelEntry, option: Option) -> None:
         entry.generation += 1
         entry.state = ModelState.LOADING
         entry.load_started = entry.progressed = self._now
-        self._effects.append(StartLoad(entry.model_id, entry.generation))
+        entry.device = option.device
+        entry.lacking = None
+        self._ledger.reserve(entry.model_id, option.need)
+        self._effects.append(notes.loading(entry, option))
+        self._effects.append(StartLoad(entry.model_id, entry.generation, option))
 
     def _fail_load(self, entry: ModelEntry, error: HostlerError) -> None:
         entry.has_failed = True
         entry.last_error = error.message
+        entry.last_failure = error
+        self._effects.append(notes.load_failed(entry, error, self._cool_down(entry)))
         self._refuse_all(entry, error)
 
+    def _cool_down(self, entry: ModelEntry) -> float:
+        """After a failure: for how many seconds requests are refused now. A death after long service is the first of
+        its kind, and a first death costs nothing."""
+        limits = self._limits
+        was_ready = entry.ready_since is not None
+        if entry.ready_since is not None and entry.ready_since + limits.sound_after_s <= self._now:
+            entry.num_failures = 0
+        entry.num_failures += 1
+        num_doublings = entry.num_failures - (2 if was_ready else 1)
+        cooldown_s = 0.0 if num_doublings < 0 else limits.first_cooldown_s * 2.0 ** min(num_doublings, 30)
+        cooldown_s = min(cooldown_s, limits.longest_cooldown_s)
+        entry.retry_at = self._now + cooldown_s
+        return cooldown_s
+
+    def _let_leave(self, entry: ModelEntry, reason: LeaveReason) -> None:
+        """When its leases have ended."""
+        entry.leaving = reason
+        if entry.leases:
+            self._note_leaving(entry, reason)
+
     def _stop(self, entry: ModelEntry, reason: LeaveReason, for_model: str | None = None) -> None:
+        self._note_leaving(entry, reason, for_model)
         entry.state = ModelState.UNLOADING
         entry.leaving = reason
         entry.yields_to = None
         entry.ready_since = entry.idle_since = None
-        self._effects.append(StopWorker(entry.model_id, entry.generation, reason, for_model))
+        self._effects.append(StopWorker(entry.model_id, entry.generation, reason))
+
+    def _note_leaving(self, entry: ModelEntry, reason: LeaveReason, for_model: str | None = None) -> None:
+        resident = entry.as_resident(self._ledger.held_by(entry.model_id))
+        idle_s = self._now - (entry.last_used if entry.last_used is not None else self._now)
+        cost = price(resident, resident.holds, self._now)
+        self._effects.append(notes.leaving(entry, reason, for_model=for_model, idle_s=idle_s, price=cost))
+
+    def _note_waiting(self, entry: ModelEntry, lacking: Need) -> None:
+        """Once for each thing that it waits for."""
+        if entry.lacking != lacking:
+            entry.lacking = lacking
+            holders = [other for other in self._entries.values() if other.is_resident]
+            self._effects.append(notes.waiting(entry, lacking, holders))
+
+    def _turn_away(self, entry: ModelEntry, waiter_id: int, error: HostlerError) -> None:
+        self._refuse(waiter_id, error)
+        self._effects.append(notes.refused(entry, error, 1))
 
     def _refuse(self, waiter_id: int, error: HostlerError) -> None:
         self._effects.append(RefuseWaiter(waiter_id, error))
 
     def _refuse_all(self, entry: ModelEntry, error: HostlerError) -> None:
+        if entry.waiters:
+            self._effects.append(notes.refused(entry, error, len(entry.waiters)))
         for waiter_id in entry.waiters:
             self._refuse(waiter_id, error)
         entry.waiters.clear()

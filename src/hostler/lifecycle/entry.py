@@ -1,9 +1,14 @@
 """What the controller knows of one model."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hostler.lifecycle.events import LeaveReason
-from hostler.lifecycle.policy import Resident
+from hostler.errors import HostlerError
+from hostler.lifecycle.events import LeaveReason, Profile
+from hostler.lifecycle.ledger import Need
+from hostler.lifecycle.policy import Option, Resident
+from hostler.lifecycle.rooms import Claimant
 from hostler.types import ModelState
 
 
@@ -18,6 +23,8 @@ class Waiter:
     """Of arrival, over all models."""
     wants_lease: bool = True
     """`False`: only to know that the model is loaded, or unloaded."""
+    keep_alive_s: float | None = None
+    """Asked for by it; `None`: it did not say."""
 
 
 @dataclass
@@ -26,6 +33,7 @@ class ModelEntry:
 
     model_id: str
     state: ModelState = ModelState.UNLOADED
+    profile: Profile = field(default_factory=Profile)
     is_registered: bool = True
     """`False`: removed from the registry, and forgotten as soon as its worker has exited."""
     generation: int = 0
@@ -36,6 +44,17 @@ class ModelEntry:
     """Who wants it in memory, by id, in order of arrival."""
     unload_waiters: dict[int, Waiter] = field(default_factory=dict)
     """Who wants to know when it has left."""
+    options: Sequence[Option] | None = None
+    """Ways to place it; `None`: not estimated since it was last in memory."""
+    is_estimating: bool = False
+    num_estimates: int = 0
+    """Number of the latest that was asked for."""
+    lacking: Need | None = None
+    """While it waits for room: what it lacked when that was last noted."""
+    device: str | None = None
+    """Where it is, or was last."""
+    keep_alive_s: float | None = None
+    """Asked for by the last request that said; `None`: the profile's."""
     leaving: LeaveReason | None = None
     """While ready: it grants nothing new and leaves when its leases have ended. While unloading: why."""
     yields_to: str | None = None
@@ -54,6 +73,12 @@ class ModelEntry:
     """Why the last load failed or the last worker died; `None` once it is ready again."""
     has_failed: bool = False
     """Its load failed; the worker may not have exited yet."""
+    last_failure: HostlerError | None = None
+    """What the last load failed with."""
+    num_failures: int = 0
+    """Failed loads and early deaths in a row."""
+    retry_at: float = -math.inf
+    """Requests are refused until then, after a failure."""
 
     @property
     def is_resident(self) -> bool:
@@ -67,8 +92,12 @@ class ModelEntry:
 
     @property
     def wants_room(self) -> bool:
-        """Whether somebody waits for it and no load is under way."""
-        return not self.is_resident and bool(self.waiters)
+        """Whether somebody waits for it, what it needs is known, and no load is under way."""
+        return not self.is_resident and bool(self.waiters) and self.options is not None
+
+    @property
+    def wants_estimate(self) -> bool:
+        return not self.is_resident and bool(self.waiters) and self.options is None and not self.is_estimating
 
     @property
     def oldest_waiter(self) -> Waiter:
@@ -80,13 +109,21 @@ class ModelEntry:
         """Its state as people see it: a model that drains is on its way out."""
         return ModelState.UNLOADING if self.is_resident and self.leaving is not None else self.state
 
-    def as_resident(self) -> Resident:
+    def as_claimant(self) -> Claimant:
+        """Only while it `wants_room`."""
+        return Claimant(self.model_id, self.options or (), self.oldest_waiter.since)
+
+    def as_resident(self, holds: Need) -> Resident:
+        """`holds`: what is reserved for it."""
         return Resident(
             model_id=self.model_id,
             state=self.state,
             num_leases=len(self.leases),
             last_used=self.last_used if self.last_used is not None else self.load_started,
+            holds=holds,
+            load_s=self.load_s,
             ready_since=self.ready_since,
+            is_pinned=self.profile.is_pinned,
             is_leaving=self.state is ModelState.READY and self.leaving is not None,
             is_yielding=self.yields_to is not None,
         )

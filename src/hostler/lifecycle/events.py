@@ -1,9 +1,12 @@
 """The controller's language: events go in, effects come out."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hostler.errors import HostlerError
+from hostler.lifecycle.ledger import Need
+from hostler.lifecycle.policy import Option
 
 
 class LeaveReason(StrEnum):
@@ -22,7 +25,37 @@ class LeaveReason(StrEnum):
     LOAD_FAILED = "load_failed"
     STALLED = "stalled"
     """Its load made no progress."""
+    HUNG = "hung"
+    """It had requests and made no step."""
     SHUTDOWN = "shutdown"
+
+
+class NoteKind(StrEnum):
+    """What a `Note` tells of."""
+
+    QUEUED = "queued"
+    """A request waits."""
+    WAITING = "waiting"
+    """The model waits for room."""
+    LOADING = "loading"
+    LOADED = "loaded"
+    LOAD_FAILED = "load_failed"
+    LEAVING = "leaving"
+    """It grants nothing new and leaves, at once or when its requests have ended."""
+    UNLOADED = "unloaded"
+    DIED = "died"
+    """Its process ended by itself."""
+    REFUSED = "refused"
+    """Requests were turned away."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the registry says about keeping a model."""
+
+    is_pinned: bool = False
+    keep_alive_s: float | None = None
+    """`None`: the limits' own; infinity: for ever."""
 
 
 # --- events ---------------------------------------------------------------------------------------------------------
@@ -35,6 +68,8 @@ class Acquire:
 
     waiter_id: int
     model_id: str
+    keep_alive_s: float | None = None
+    """From now on, how long the model stays without a lease; `None`: leaves that as it is."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +80,8 @@ class Load:
     model_id: str
     force_reload: bool = False
     """What is in memory already leaves first, drained. A load that is under way is joined all the same."""
+    keep_alive_s: float | None = None
+    """As in `Acquire`."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +90,8 @@ class Unload:
 
     waiter_id: int
     model_id: str
+    is_forced: bool = False
+    """Its requests are not waited for."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +111,18 @@ class Release:
 
 
 @dataclass(frozen=True)
+class NeedEstimated:
+    """Answers `EstimateNeed`."""
+
+    model_id: str
+    number: int
+    options: Sequence[Option]
+    """Ways to place it, each on another device; at least one."""
+    load_s: float | None = None
+    """How long an earlier load took, where one is remembered."""
+
+
+@dataclass(frozen=True)
 class LoadProgressed:
     model_id: str
     generation: int
@@ -81,6 +132,8 @@ class LoadProgressed:
 class LoadSucceeded:
     model_id: str
     generation: int
+    need: Need | None = None
+    """What it takes, as measured, with what it may still grow by; `None`: nobody could tell."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +143,14 @@ class LoadFailed:
     model_id: str
     generation: int
     error: HostlerError
+
+
+@dataclass(frozen=True)
+class WorkerHung:
+    """It has made no step for so long that it is given up."""
+
+    model_id: str
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -103,11 +164,19 @@ class WorkerExited:
 
 @dataclass(frozen=True)
 class RegistryChanged:
-    """Other models are registered now; `changed` ones keep their id."""
+    """Other models are registered now."""
 
-    added: frozenset[str]
-    removed: frozenset[str]
-    changed: frozenset[str]
+    profiles: Mapping[str, Profile]
+    """Of all that are registered now, by id."""
+    changed: frozenset[str] = frozenset()
+    """Those that were registered before and have to be loaded anew."""
+
+
+@dataclass(frozen=True)
+class BudgetChanged:
+    """There is so much for models from now on; never less than before."""
+
+    budget: Need
 
 
 @dataclass(frozen=True)
@@ -126,11 +195,14 @@ Event = (
     | Unload
     | Withdraw
     | Release
+    | NeedEstimated
     | LoadProgressed
     | LoadSucceeded
     | LoadFailed
+    | WorkerHung
     | WorkerExited
     | RegistryChanged
+    | BudgetChanged
     | ShutDown
     | Tick
 )
@@ -139,11 +211,22 @@ Event = (
 
 
 @dataclass(frozen=True)
+class EstimateNeed:
+    """Find out what the model, as it is registered now, will take. Answered by `NeedEstimated`, in every case."""
+
+    model_id: str
+    number: int
+    """To be sent back: an answer that comes after the registry has changed is of another model."""
+
+
+@dataclass(frozen=True)
 class StartLoad:
     """Start a worker and load the model, as it is registered now."""
 
     model_id: str
     generation: int
+    option: Option
+    """Where to; what it needs is reserved."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +236,6 @@ class StopWorker:
     model_id: str
     generation: int
     reason: LeaveReason
-    for_model: str | None = None
-    """Who needs the room, when evicted."""
 
 
 @dataclass(frozen=True)
@@ -181,4 +262,16 @@ class RefuseWaiter:
     error: HostlerError
 
 
-Effect = StartLoad | StopWorker | GrantLease | ReportLoaded | ReportUnloaded | RefuseWaiter
+@dataclass(frozen=True)
+class Note:
+    """Something happened that a person may want to know; to be logged and told."""
+
+    kind: NoteKind
+    model_id: str
+    text: str
+    """One sentence, why included."""
+    facts: Mapping[str, str | int | float | None] = field(default_factory=dict)
+    """The same for programs."""
+
+
+Effect = EstimateNeed | StartLoad | Note | StopWorker | GrantLease | ReportLoaded | ReportUnloaded | RefuseWaiter

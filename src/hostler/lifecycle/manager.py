@@ -4,21 +4,27 @@ import asyncio
 import copy
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
+from hostler.accelerators import Gpus
 from hostler.config import Settings
 from hostler.errors import ServiceError
 from hostler.lifecycle.clock import Clock, SystemClock, Timer
 from hostler.lifecycle.controller import Controller, Limits
 from hostler.lifecycle.events import (
     Acquire,
+    BudgetChanged,
     Effect,
+    EstimateNeed,
     Event,
     GrantLease,
-    LeaveReason,
     Load,
+    LoadSucceeded,
+    NeedEstimated,
+    Note,
+    Profile,
     RefuseWaiter,
     RegistryChanged,
     Release,
@@ -32,9 +38,13 @@ from hostler.lifecycle.events import (
     Withdraw,
     WorkerExited,
 )
+from hostler.lifecycle.journal import Journal
 from hostler.lifecycle.lease import ModelLease
+from hostler.lifecycle.ledger import Need
+from hostler.lifecycle.placement import Placer, Placing, measured_need, placed
+from hostler.lifecycle.plan import Plan, make_plan
 from hostler.lifecycle.policy import threads_for
-from hostler.lifecycle.ports import Launcher, Worker
+from hostler.lifecycle.ports import Estimator, Launcher, Worker
 from hostler.lifecycle.status import ModelStatus, RegistryChange
 from hostler.lifecycle.supervisor import Supervisor
 from hostler.registry import ModelSpec, Registry
@@ -52,23 +62,40 @@ class ModelManager:
     in between, so what was decided is still true when it is done. One event loop; not thread-safe.
     """
 
-    def __init__(self, registry: Registry, settings: Settings, launcher: Launcher, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        launcher: Launcher,
+        estimator: Estimator,
+        clock: Clock | None = None,
+        gpus: Gpus | None = None,
+    ) -> None:
         self._registry = registry
+        self._settings = settings
         self._launcher = launcher
+        self._estimator = estimator
         self._clock = clock or SystemClock()
-        self._log_progress = settings.log_model_loading
-        self._total_threads = settings.total_threads
+        self.journal = Journal(self._clock)
+        """What happened to the models, and why."""
+        self.gpus = gpus or Gpus()
+        """Probed by `start`."""
+        self._placer = self._new_placer()
+        self._placings: dict[str, Placing] = {}
+        """By model id: what was last found out."""
+        self._is_probed = asyncio.Event()
         limits = Limits(
-            max_concurrent_models=settings.max_concurrent_models,
             max_waiting_per_model=settings.max_waiting_per_model,
             acquire_timeout_s=settings.acquire_timeout_s,
             load_stall_timeout_s=settings.load_stall_timeout_s,
             keep_alive_s=settings.keep_alive_s,
         )
-        self._controller = Controller(limits, registry)
+        self._controller = Controller(limits, self._placer.budget, _profiles(registry))
         self._supervisors: dict[str, Supervisor] = {}
         """By model id: of its worker, until that has exited."""
         self._runs: set[asyncio.Task[None]] = set()
+        self._chores: set[asyncio.Task[None]] = set()
+        """Kept, since a loop holds its tasks weakly."""
         self._waiters: dict[int, asyncio.Future[object]] = {}
         """By waiter id: resolves to a `ModelLease`, to whether a model was unloaded, or to nothing."""
         self._waiter_ids = itertools.count(1)
@@ -80,53 +107,65 @@ class ModelManager:
         return self._registry
 
     async def start(self) -> None:
+        """Returns at once; what takes long goes on in the background, and loads wait for it."""
         await self._launcher.start()
+        self._spawn(self._probe(), "probe")
 
     async def close(self) -> None:
         """Refuse who waits, stop every worker, whatever it does, and wait until all have exited."""
         self._dispatch(ShutDown())
+        for task in self._chores:
+            task.cancel()
         if self._runs:
             await asyncio.wait(self._runs)
         await self._launcher.close()
 
     # --- what requests ask for --------------------------------------------------------------------------------------
 
-    async def acquire(self, spec: ModelSpec) -> ModelLease:
+    async def acquire(self, spec: ModelSpec, *, keep_alive_s: float | None = None) -> ModelLease:
         """A hold on the model, loaded as the registry has it now; joins a load, starts one, or waits for room.
 
-        May be cancelled at any time. The load goes on without its caller.
+        May be cancelled at any time. The load goes on without its caller. `keep_alive_s`: how long the model stays
+        without a lease from now on; infinity: for ever; `None`: leaves that as it is.
 
         Raises:
             ModelNotFoundError: it is not registered any more.
+            ModelTooLargeError: it can never fit.
             QueueFullError: too many wait for it.
             WaitTimeoutError: it took longer than a request may wait.
-            ModelLoadError, RequestError: its load failed.
+            ModelLoadError, RequestError: its load failed, now or a moment ago.
             ModelUnloadedError: it was told to unload while it was being loaded.
             ShuttingDownError: the server is leaving.
         """
-        return cast(ModelLease, await self._ask(partial(Acquire, model_id=spec.id), spec.id))
+        return cast(ModelLease, await self._ask(partial(Acquire, model_id=spec.id, keep_alive_s=keep_alive_s), spec.id))
 
-    async def load(self, spec: ModelSpec, *, force_reload: bool = False) -> None:
+    async def load(self, spec: ModelSpec, *, force_reload: bool = False, keep_alive_s: float | None = None) -> None:
         """Have the model in memory; it may leave again at any time after. Raises what `acquire` raises.
+
+        Unlike `acquire`, it tries again at once where the last load has just failed.
 
         `force_reload`: one that is in memory finishes its requests and leaves first. A load under way is joined.
         """
-        await self._ask(partial(Load, model_id=spec.id, force_reload=force_reload), spec.id)
+        load = partial(Load, model_id=spec.id, force_reload=force_reload, keep_alive_s=keep_alive_s)
+        await self._ask(load, spec.id)
 
-    async def unload(self, model_id: str) -> bool:
+    async def unload(self, model_id: str, *, force: bool = False) -> bool:
         """Have the model out of memory, its requests finished and its process ended; `False` if it was not there.
 
+        `force`: its requests are not waited for; they fail with an error that says so.
         New requests wait and have it loaded again. A load under way is stopped, and who waits for it is refused.
 
         Raises:
             WaitTimeoutError: its requests take long; it leaves when they end.
         """
-        return cast(bool, await self._ask(partial(Unload, model_id=model_id), model_id))
+        return cast(bool, await self._ask(partial(Unload, model_id=model_id, is_forced=force), model_id))
 
-    async def unload_all(self) -> list[str]:
+    async def unload_all(self, *, force: bool = False) -> list[str]:
         """Unload every model in memory, all at once; the ids of those that were. Raises what `unload` raises."""
         model_ids = [entry.model_id for entry in self._controller.entries() if entry.is_resident]
-        unloaded = await asyncio.gather(*map(self.unload, model_ids), return_exceptions=True)
+        unloaded = await asyncio.gather(
+            *(self.unload(model_id, force=force) for model_id in model_ids), return_exceptions=True
+        )
         for outcome in unloaded:
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -138,15 +177,19 @@ class ModelManager:
         Removed and changed ones finish their requests and leave, in the background; who waits for a removed one is
         refused, who waits for a changed one gets it as it is now. The others are not touched.
         """
-        change = RegistryChange.between(self._registry, registry)
+        change = self.preview(registry)
         self._registry = registry
-        self._dispatch(RegistryChanged(frozenset(change.added), frozenset(change.removed), frozenset(change.changed)))
+        self._dispatch(RegistryChanged(_profiles(registry), frozenset(change.changed)))
         logger.info(
             "registry_replaced added=%s removed=%s changed=%s num_unchanged=%d",
             *(",".join(ids) or "-" for ids in (change.added, change.removed, change.changed)),
             len(change.unchanged),
         )
         return change
+
+    def preview(self, registry: Registry) -> RegistryChange:
+        """What `replace_registry` would change; nothing does."""
+        return RegistryChange.between(self._registry, registry)
 
     # --- what can be asked about ------------------------------------------------------------------------------------
 
@@ -166,7 +209,25 @@ class ModelManager:
             progress=supervisor.progress if supervisor and entry.state is ModelState.LOADING else None,
             last_error=entry.last_error,
             pid=worker.pid if worker else None,
+            load_s=entry.load_s,
+            load_started_at=self._to_unix_time(entry.load_started) if entry.state is ModelState.LOADING else None,
+            retry_after_s=max(0.0, entry.retry_at - self._clock.now()) or None,
         )
+
+    async def plan(self, spec: ModelSpec) -> Plan:
+        """What would happen if the model were asked for now, and why. Changes nothing."""
+        await self._is_probed.wait()
+        placing = await self._placer.place(spec)
+        return make_plan(self._controller, spec.id, placing, self._clock.now())
+
+    @property
+    def budget(self) -> Need:
+        """What models may take in all, by resource."""
+        return self._controller.ledger.budget
+
+    def reserved(self, model_id: str) -> Need:
+        """What is reserved for a model, by resource; empty for one that is not in memory."""
+        return self._controller.ledger.held_by(model_id)
 
     def loaded_ids(self) -> list[str]:
         """Models that are ready, in the order of the registry."""
@@ -200,6 +261,10 @@ class ModelManager:
                     group.create_task(ask(model_id, worker))
         return answers
 
+    def _new_placer(self) -> Placer:
+        settings = self._settings
+        return Placer(self._estimator, settings.memory_budget, settings.max_concurrent_models, self.gpus.visible)
+
     def _to_unix_time(self, when: float) -> float:
         return self._clock.unix_time() - (self._clock.now() - when)
 
@@ -227,10 +292,13 @@ class ModelManager:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
+            case EstimateNeed():
+                self._spawn(self._estimate(effect), f"estimate {effect.model_id}")
+            case Note():
+                self.journal.add(effect)
             case StartLoad():
                 self._start_load(effect)
             case StopWorker():
-                self._log_leaving(effect)
                 self._supervisors[effect.model_id].stop(effect.reason)
             case GrantLease():
                 self._grant(effect)
@@ -243,20 +311,55 @@ class ModelManager:
                     # A copy, since several may get the same error and each raise grows its traceback.
                     answer.set_exception(copy.copy(effect.error))
 
+    def _spawn(self, chore: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(chore, name=name)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    async def _probe(self) -> None:
+        await self.gpus.probe()
+        self._placer = self._new_placer()
+        self._is_probed.set()
+        self._dispatch(BudgetChanged(self._placer.budget))
+
+    async def _estimate(self, effect: EstimateNeed) -> None:
+        await self._is_probed.wait()
+        if (spec := self._registry.get(effect.model_id)) is None:
+            return  # it was removed meanwhile, and nobody waits for it
+        placing = await self._placer.place(spec)
+        self._placings[spec.id] = placing
+        self._dispatch(NeedEstimated(spec.id, effect.number, placing.options, placing.load_s))
+
     def _start_load(self, effect: StartLoad) -> None:
-        spec = self._registry[effect.model_id]
+        footprint = self._placings[effect.model_id].footprint
         supervisor = Supervisor(
-            spec, effect.generation, self._launcher, self._on_worker, log_progress=self._log_progress
+            placed(self._registry[effect.model_id], effect.option, footprint),
+            effect.generation,
+            self._launcher,
+            self._on_worker,
+            partial(measured_need, footprint),
+            self._clock,
+            log_progress=self._settings.log_model_loading,
+            hang_timeout_s=self._settings.hang_timeout_s,
         )
-        self._supervisors[spec.id] = supervisor
-        run = asyncio.create_task(supervisor.run(), name=f"model {spec.id} #{effect.generation}")
+        self._supervisors[effect.model_id] = supervisor
+        run = asyncio.create_task(supervisor.run(), name=f"model {effect.model_id} #{effect.generation}")
         self._runs.add(run)
         run.add_done_callback(self._runs.discard)
 
     def _on_worker(self, event: Event) -> None:
+        if isinstance(event, LoadSucceeded):
+            self._remember(event.model_id)
         if isinstance(event, WorkerExited):
             del self._supervisors[event.model_id]
         self._dispatch(event)
+
+    def _remember(self, model_id: str) -> None:
+        """What this load has shown."""
+        supervisor, placing = self._supervisors[model_id], self._placings.get(model_id)
+        if supervisor.facts is not None and placing is not None:
+            record = self._estimator.record(supervisor.spec, placing.footprint, supervisor.facts)
+            self._spawn(record, f"record {model_id}")
 
     def _grant(self, effect: GrantLease) -> None:
         supervisor = self._supervisors[effect.model_id]
@@ -268,16 +371,10 @@ class ModelManager:
         if not (waiter := self._waiters[waiter_id]).done():
             waiter.set_result(answer)
 
-    def _log_leaving(self, effect: StopWorker) -> None:
-        if effect.reason is LeaveReason.EVICTED:
-            logger.info("model_evicted model=%s for=%s", effect.model_id, effect.for_model)
-        else:
-            logger.info("model_unloading model=%s reason=%s", effect.model_id, effect.reason)
-
     def _share_threads(self) -> None:
         """Before a new lease's holder can use it, since all this happens without an await."""
         busy = [entry.model_id for entry in self._controller.entries() if entry.leases]
-        num_threads = threads_for(len(busy), self._total_threads)
+        num_threads = threads_for(len(busy), self._settings.total_threads)
         for supervisor in (self._supervisors[model_id] for model_id in busy):
             if supervisor.worker is not None and supervisor.num_threads != num_threads:
                 supervisor.num_threads = num_threads
@@ -295,3 +392,7 @@ class ModelManager:
     def _on_timer(self) -> None:
         self._timer = self._timer_due = None
         self._dispatch(Tick())
+
+
+def _profiles(registry: Registry) -> dict[str, Profile]:
+    return {model_id: Profile(spec.pinned, spec.keep_alive_s) for model_id, spec in registry.items()}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from hostler.registry import ModelSpec
-from hostler.types import EngineClient, LoadProgress, ModelFacts
+from hostler.types import EngineClient, Estimate, Footprint, LoadProgress, ModelFacts
 
 
 class Worker(EngineClient, Protocol):
@@ -27,12 +27,33 @@ class Worker(EngineClient, Protocol):
         """Compute with so many threads from the next step on. May be called once it is loaded; never blocks."""
         ...
 
+    async def seconds_since_step(self) -> float:
+        """How long ago its engine last ended a step or found nothing to do; 0 while it has nothing to do.
+
+        Raises:
+            EngineDeadError: the process ended.
+        """
+        ...
+
     async def wait_exited(self) -> str:
         """Wait until the process has ended, for whatever reason; says how (`exit status 0`, `signal SIGKILL`)."""
         ...
 
     async def stop(self, grace_s: float = 5.0) -> None:
         """End the process, kindly at first, by SIGKILL after the grace; returns when it has ended. Idempotent."""
+        ...
+
+
+class Estimator(Protocol):
+    """Tells what a model will take before it is loaded. `hostler.models.estimator` provides it, tests fake it."""
+
+    async def estimate(self, spec: ModelSpec, device: str) -> Estimate:
+        """On a device of that kind (`cpu`, `cuda:0`). Never raises and never takes long: where the files cannot be
+        looked at, it rests on less."""
+        ...
+
+    async def record(self, spec: ModelSpec, footprint: Footprint, facts: ModelFacts) -> None:
+        """Remember what a load has shown; `footprint` is what had been estimated for it. Never raises."""
         ...
 
 

@@ -1,17 +1,20 @@
 """What a waiter is told when it gets nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hostler.errors import (
     HostlerError,
     ModelLoadError,
     ModelNotFoundError,
+    ModelTooLargeError,
     ModelUnloadedError,
     QueueFullError,
     ShuttingDownError,
     WaitTimeoutError,
 )
+from hostler.lifecycle import notes
 from hostler.lifecycle.entry import ModelEntry
+from hostler.lifecycle.ledger import Need
 from hostler.types import ModelState
 
 RETRY_AFTER_S = 10.0
@@ -74,6 +77,30 @@ def retry_after_s(entry: ModelEntry, now: float) -> float:
     return max(MIN_RETRY_AFTER_S, entry.load_s - elapsed_s)
 
 
+def cooling_down(entry: ModelEntry, now: float) -> HostlerError:
+    """The error of the last failure, told again."""
+    retry_after_s = max(MIN_RETRY_AFTER_S, entry.retry_at - now)
+    failure = entry.last_failure or ModelLoadError(entry.last_error or "its last load failed")
+    return type(failure)(
+        f"{failure.message} (that was the last try; requests start the next in {retry_after_s:.0f} s at the earliest,"
+        f" POST /models/{entry.model_id}/load does at once)",
+        param=failure.param,
+        retry_after_s=retry_after_s,
+    )
+
+
+def too_large(entry: ModelEntry, budget: Need, pinned: Sequence[ModelEntry]) -> HostlerError:
+    ways = "; ".join(f"on {option.device} {notes.amounts(option.need)}" for option in entry.options or ())
+    beside = (
+        f", of which {', '.join(other.model_id for other in pinned)} hold a part for good (pinned)" if pinned else ""
+    )
+    return ModelTooLargeError(
+        f"model {entry.model_id!r} cannot fit: it needs {ways}, and models may take {notes.amounts(budget)}{beside};"
+        " raise memory_budget, lower max_num_seqs, max_length or kv_cache_memory, or choose a smaller model",
+        param="model",
+    )
+
+
 def _obstacle(entry: ModelEntry, residents: Iterable[ModelEntry]) -> str:
     if entry.state is ModelState.LOADING:
         return "it is still loading"
@@ -81,11 +108,7 @@ def _obstacle(entry: ModelEntry, residents: Iterable[ModelEntry]) -> str:
         return f"it has {len(entry.leases)} requests in flight and is to leave when they end"
     if entry.state is ModelState.UNLOADING:
         return "its process has not ended yet"
-    held = ", ".join(f"{resident.model_id} ({_occupation(resident)})" for resident in residents)
-    return f"there is no room beside {held}; max_concurrent_models sets how many models fit"
-
-
-def _occupation(entry: ModelEntry) -> str:
-    if entry.state is ModelState.READY:
-        return f"{len(entry.leases)} requests in flight"
-    return entry.state.value
+    if entry.options is None:
+        return "what it needs is not known yet"
+    held = ", ".join(map(notes.occupation, residents))
+    return f"it lacks {notes.amounts(entry.lacking or {})}, held by {held} (memory_budget, max_concurrent_models)"

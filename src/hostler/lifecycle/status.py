@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
-from hostler.registry import Registry
-from hostler.types import LoadProgress, ModelFacts, ModelState
+import msgspec
+
+from hostler.registry import ModelSpec, Registry
+from hostler.types import LoadProgress, ModelFacts, ModelState, ModelType
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,12 @@ class ModelStatus:
     """Why its last load failed or its worker died; `None` once it is loaded again."""
     pid: int | None
     """Of its worker."""
+    load_s: float | None = None
+    """How long its last load took; `None` where none is known."""
+    load_started_at: float | None = None
+    """Unix seconds; `None` unless it is loading."""
+    retry_after_s: float | None = None
+    """After a failure: for how long requests are still refused."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +42,34 @@ class RegistryChange:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
+    """Those that have to be loaded anew."""
+    updated: tuple[str, ...]
+    """Those whose entry says something else that holds at once, such as a description or `keep_alive`."""
     unchanged: tuple[str, ...]
 
     @classmethod
     def between(cls, old: Registry, new: Registry) -> "RegistryChange":
+        both = [model_id for model_id in new if model_id in old]
+        reloaded = {model_id for model_id in both if _as_loaded(new[model_id]) != _as_loaded(old[model_id])}
         return cls(
             added=tuple(model_id for model_id in new if model_id not in old),
             removed=tuple(model_id for model_id in old if model_id not in new),
-            changed=tuple(model_id for model_id in new if model_id in old and new[model_id] != old[model_id]),
-            unchanged=tuple(model_id for model_id in new if model_id in old and new[model_id] == old[model_id]),
+            changed=tuple(model_id for model_id in both if model_id in reloaded),
+            updated=tuple(model_id for model_id in both if model_id not in reloaded and new[model_id] != old[model_id]),
+            unchanged=tuple(model_id for model_id in both if new[model_id] == old[model_id]),
         )
+
+
+def _as_loaded(spec: ModelSpec) -> ModelSpec:
+    """A model without what its worker does not depend on."""
+    return msgspec.structs.replace(
+        spec,
+        name="",
+        type=ModelType.TEXT,
+        size="",
+        description="",
+        suggested_temperature=0.0,
+        gated=False,
+        pinned=False,
+        keep_alive_s=None,
+    )

@@ -6,8 +6,18 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from hostler.errors import EngineDeadError, HostlerError, ModelLoadError
-from hostler.lifecycle.events import Event, LeaveReason, LoadFailed, LoadProgressed, LoadSucceeded, WorkerExited
+from hostler.errors import EngineDeadError, HostlerError, ModelLoadError, ServiceError
+from hostler.lifecycle.clock import Clock
+from hostler.lifecycle.events import (
+    Event,
+    LeaveReason,
+    LoadFailed,
+    LoadProgressed,
+    LoadSucceeded,
+    WorkerExited,
+    WorkerHung,
+)
+from hostler.lifecycle.ledger import Need
 from hostler.lifecycle.ports import Launcher, Worker
 from hostler.registry import ModelSpec
 from hostler.types import LoadProgress, ModelFacts
@@ -15,6 +25,9 @@ from hostler.types import LoadProgress, ModelFacts
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+CHECKS_PER_HANG = 4
+"""How often a worker is asked while it might hang: it is found out a quarter too late at most."""
 
 
 class Supervisor:
@@ -29,9 +42,13 @@ class Supervisor:
         generation: int,
         launcher: Launcher,
         report: Callable[[Event], None],
+        need_of: Callable[[ModelFacts], Need | None],
+        clock: Clock,
         *,
         log_progress: bool,
+        hang_timeout_s: float,
     ) -> None:
+        """`need_of`: what a model takes, as its facts tell."""
         self.spec = spec
         self.generation = generation
         self.worker: Worker | None = None
@@ -44,7 +61,10 @@ class Supervisor:
         """What the worker was told last; `None`: nothing yet."""
         self._launcher = launcher
         self._report = report
+        self._need_of = need_of
+        self._clock = clock
         self._log_progress = log_progress
+        self._hang_timeout_s = hang_timeout_s
         self.ended = asyncio.Event()
         """Set once its process has ended and that has been told."""
         self._stopping = asyncio.Event()
@@ -74,13 +94,11 @@ class Supervisor:
     async def _bring_up(self) -> None:
         """Launch and load. Every failure becomes an event."""
         started = time.monotonic()
-        logger.info("model_loading model=%s generation=%d", self.spec.id, self.generation)
         try:
             self.worker = await self._launcher.launch(self.spec)
             self.facts = await self.worker.load(self._on_progress)
         except Exception as exc:
             error = self._translate(exc)
-            logger.warning("model_load_failed model=%s code=%s reason=%s", self.spec.id, error.code, error.message)
             self._report(LoadFailed(self.spec.id, self.generation, error))
         else:
             logger.info(
@@ -88,7 +106,22 @@ class Supervisor:
                 *(self.spec.id, time.monotonic() - started, self.worker.pid),
                 *(self.facts.architecture, self.facts.device, self.facts.dtype),
             )
-            self._report(LoadSucceeded(self.spec.id, self.generation))
+            self._report(LoadSucceeded(self.spec.id, self.generation, self._need_of(self.facts)))
+
+    async def _watch(self, worker: Worker) -> None:
+        """Until it ends or hangs: a socket that answers says nothing of the loop that computes."""
+        while self.facts is not None:
+            await self._clock.sleep(self._hang_timeout_s / CHECKS_PER_HANG)
+            try:
+                idle_s = await asyncio.wait_for(worker.seconds_since_step(), self._hang_timeout_s)
+            except TimeoutError:
+                idle_s = self._hang_timeout_s
+            except ServiceError:
+                return
+            if idle_s >= self._hang_timeout_s:
+                logger.error("worker_hung model=%s pid=%d seconds=%.0f", self.spec.id, worker.pid, idle_s)
+                self._report(WorkerHung(self.spec.id, self.generation))
+                return
 
     def _translate(self, exc: Exception) -> HostlerError:
         if isinstance(exc, EngineDeadError):
@@ -112,6 +145,7 @@ class Supervisor:
     async def _see_off(self, worker: Worker) -> str:
         """Wait until the process has ended, by itself or because it was told to; how it ended."""
         exited = asyncio.create_task(worker.wait_exited())
+        watching = asyncio.create_task(self._watch(worker))
         try:
             await self._until_stopped(exited)
             if not exited.done():
@@ -119,6 +153,7 @@ class Supervisor:
             exit_reason = await exited
         finally:
             exited.cancel()
+            watching.cancel()
         facts = (self.spec.id, worker.pid, exit_reason)
         if self._stop_reason is None:
             logger.warning("worker_died model=%s pid=%d exit=%r", *facts)

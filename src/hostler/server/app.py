@@ -17,7 +17,6 @@ from hostler.registry import Registry
 from hostler.server import admin, docs, models, native, openai, system
 from hostler.server.auth import Gate, require_access
 from hostler.server.errors import install_handlers
-from hostler.server.gpus import Gpus
 from hostler.server.hub_account import HubAccount
 from hostler.server.openapi import install_openapi
 from hostler.server.origin_guard import OriginGuard
@@ -46,7 +45,6 @@ def create_app(
         reload_registry=reload_registry,
         gate=Gate(settings),
         hub_account=hub_account or HubAccount(settings.hf_token),
-        gpus=Gpus(),
         timing=timing or StreamTiming(),
     )
     app = FastAPI(
@@ -99,7 +97,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _finish_start(services: Services) -> None:
     """What takes long, while requests are answered already."""
-    await services.gpus.probe()
     if (name := services.settings.default_model) is not None:
         try:
             await services.manager.load(services.manager.registry.resolve(name))

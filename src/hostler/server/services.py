@@ -11,7 +11,6 @@ from hostler.config import Settings
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelSpec, Registry
 from hostler.server.auth import Gate
-from hostler.server.gpus import Gpus
 from hostler.server.hub_account import HubAccount
 from hostler.server.streaming import StreamTiming
 
@@ -24,7 +23,6 @@ class Services:
     """Reads the registry's file again; blocks."""
     gate: Gate
     hub_account: HubAccount
-    gpus: Gpus
     timing: StreamTiming
     started_at: int = field(default_factory=lambda: int(time.time()))
     """Unix seconds."""

@@ -41,9 +41,9 @@ async def health(request: Request, services: ServicesDep) -> Health:
         current_model=services.manager.current_model,
         total_models_available=len(services.manager.registry),
         system_info=SystemSummary(
-            cuda_available=bool(services.gpus.visible),
+            cuda_available=bool(services.manager.gpus.visible),
             memory_used_percent=psutil.virtual_memory().percent,
-            cuda_devices=len(services.gpus.visible),
+            cuda_devices=len(services.manager.gpus.visible),
         ),
     )
 
@@ -110,5 +110,5 @@ def _cuda_devices(services: Services, by_model: dict[str, list[DeviceMemory]]) -
             memory_allocated_mb=round(allocated[device_id] / 2**20, 2),
             memory_cached_mb=round(reserved[device_id] / 2**20, 2),
         )
-        for device_id, gpu in enumerate(services.gpus.visible)
+        for device_id, gpu in enumerate(services.manager.gpus.visible)
     ]

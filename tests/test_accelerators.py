@@ -1,6 +1,6 @@
 import pytest
 
-from hostler.server.gpus import Gpu, Gpus, select_visible
+from hostler.accelerators import Gpu, Gpus, select_visible
 
 A, B, C = (Gpu(f"gpu {name}", f"GPU-{name}{name}", 2**30) for name in "abc")
 

@@ -1,0 +1,121 @@
+"""What is told of each transition, with its reason: the sentences of the events pages and of the log."""
+
+from collections.abc import Mapping, Sequence
+
+from hostler.errors import HostlerError
+from hostler.lifecycle.entry import ModelEntry
+from hostler.lifecycle.events import LeaveReason, Note, NoteKind
+from hostler.lifecycle.ledger import PLACES, Need
+from hostler.lifecycle.policy import Option
+from hostler.quantities import format_bytes
+
+_WHY = {
+    LeaveReason.EVICTED: "to make room for {for_model}",
+    LeaveReason.IDLE: "since nobody has used it for {idle_s:.0f} s",
+    LeaveReason.UNLOADED: "by command",
+    LeaveReason.RELOADED: "by command, to be loaded again",
+    LeaveReason.REGISTRY_CHANGED: "since its entry in the registry was changed or removed",
+    LeaveReason.LOAD_FAILED: "since its load failed",
+    LeaveReason.STALLED: "since its load made no progress",
+    LeaveReason.HUNG: "since it had requests and made no step",
+    LeaveReason.SHUTDOWN: "since the server shuts down",
+}
+
+
+def amounts(need: Need) -> str:
+    """`1.2 GiB of host memory and a place`."""
+    words = [
+        "a place among max_concurrent_models" if resource == PLACES else f"{format_bytes(amount)} of {resource} memory"
+        for resource, amount in need.items()
+        if amount > 0
+    ]
+    return " and ".join(words) or "nothing"
+
+
+def queued(entry: ModelEntry, num_before: int) -> Note:
+    what = "is being loaded" if entry.is_resident else "is not in memory"
+    text = f"a request waits for {entry.model_id}, behind {num_before} others; it {what}"
+    return Note(NoteKind.QUEUED, entry.model_id, text, {"num_before": num_before, "state": entry.reported_state})
+
+
+def waiting(entry: ModelEntry, lacking: Need, holders: Sequence[ModelEntry]) -> Note:
+    if any(lacking.values()):
+        held = ", ".join(occupation(holder) for holder in holders)
+        text = f"{entry.model_id} waits for {amounts(lacking)}, held by {held}"
+    else:
+        text = f"{entry.model_id} waits until models that are leaving have left"
+    return Note(NoteKind.WAITING, entry.model_id, text, {f"lacking_{name}": amount for name, amount in lacking.items()})
+
+
+def loading(entry: ModelEntry, option: Option) -> Note:
+    text = f"{entry.model_id} is being loaded to {option.device}; {amounts(option.need)} are reserved"
+    facts: Mapping[str, str | int | float | None] = {"device": option.device, "generation": entry.generation}
+    return Note(NoteKind.LOADING, entry.model_id, text, {**facts, **_reserved(option.need)})
+
+
+def loaded(entry: ModelEntry, reserved: Need, measured: Need | None) -> Note:
+    text = f"{entry.model_id} was loaded in {entry.load_s:.1f} s"
+    facts: dict[str, str | int | float | None] = {"seconds": entry.load_s, **_reserved(reserved)}
+    if measured is not None:
+        text += f"; {amounts(reserved)} were reserved, it needs {amounts(measured)}"
+        facts |= {f"measured_{name}": amount for name, amount in measured.items()}
+    return Note(NoteKind.LOADED, entry.model_id, text, facts)
+
+
+def load_failed(entry: ModelEntry, error: HostlerError, cooldown_s: float) -> Note:
+    text = f"loading {entry.model_id} failed: {error.message}"
+    if cooldown_s > 0:
+        text += f"; requests are refused for the next {cooldown_s:.0f} s, POST /models/{entry.model_id}/load is not"
+    return Note(NoteKind.LOAD_FAILED, entry.model_id, text, {"code": error.code, "cooldown_s": cooldown_s})
+
+
+def leaving(entry: ModelEntry, reason: LeaveReason, *, for_model: str | None, idle_s: float, price: float) -> Note:
+    why = _WHY[reason].format(for_model=for_model, idle_s=idle_s)
+    text = f"{entry.model_id} leaves {why}"
+    facts: dict[str, str | int | float | None] = {"reason": reason, "num_leases": len(entry.leases)}
+    if reason is LeaveReason.EVICTED:
+        text += f": it has been idle for {idle_s:.1f} s and took {entry.load_s or 0:.1f} s to load"
+        facts |= {"for": for_model, "idle_s": idle_s, "price": price}
+    elif entry.leases:
+        text += f", when its {len(entry.leases)} requests have ended"
+    return Note(NoteKind.LEAVING, entry.model_id, text, facts)
+
+
+def yielding(entry: ModelEntry, for_model: str) -> Note:
+    text = (
+        f"{entry.model_id} grants nothing new, so that {for_model}, which has waited for a turn, gets room when its"
+        f" {len(entry.leases)} requests have ended"
+    )
+    return Note(NoteKind.LEAVING, entry.model_id, text, {"reason": "yields", "for": for_model})
+
+
+def unloaded(entry: ModelEntry, exit_reason: str) -> Note:
+    return Note(NoteKind.UNLOADED, entry.model_id, f"{entry.model_id} has left memory", {"exit": exit_reason})
+
+
+def died(entry: ModelEntry, exit_reason: str, cooldown_s: float) -> Note:
+    text = (
+        f"the process of {entry.model_id} ended: {exit_reason}; {len(entry.leases)} requests were lost, the next one"
+        " starts it again"
+    )
+    if cooldown_s > 0:
+        text += f" after {cooldown_s:.0f} s"
+    return Note(NoteKind.DIED, entry.model_id, text, {"exit": exit_reason, "cooldown_s": cooldown_s})
+
+
+def refused(entry: ModelEntry, error: HostlerError, num_refused: int) -> Note:
+    text = f"{num_refused} requests for {entry.model_id} were refused: {error.message}"
+    return Note(NoteKind.REFUSED, entry.model_id, text, {"code": error.code, "num": num_refused})
+
+
+def occupation(entry: ModelEntry) -> str:
+    """`gpt2 (2 requests in flight)`: why a model holds what it holds."""
+    if entry.reported_state != "ready":
+        return f"{entry.model_id} ({entry.reported_state.value})"
+    words = [f"{len(entry.leases)} in flight"] if entry.leases else ["idle"]
+    words += ["pinned"] if entry.profile.is_pinned else []
+    return f"{entry.model_id} ({', '.join(words)})"
+
+
+def _reserved(need: Need) -> dict[str, str | int | float | None]:
+    return {f"reserved_{resource}": amount for resource, amount in need.items()}

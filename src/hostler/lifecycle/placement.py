@@ -1,0 +1,107 @@
+"""Where a model can go and what it takes there, from estimates and from what the machine has."""
+
+import importlib.metadata
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from hostler.accelerators import Gpu
+from hostler.lifecycle.ledger import HOST, PLACES, Need
+from hostler.lifecycle.policy import Option
+from hostler.lifecycle.ports import Estimator
+from hostler.quantities import MemoryBudget
+from hostler.registry import ModelSpec
+from hostler.types import Footprint, FootprintBasis, ModelFacts
+
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""A container's limit, of version 2 and 1."""
+
+
+@dataclass(frozen=True)
+class Placing:
+    """What was found out about one model."""
+
+    options: Sequence[Option]
+    footprint: Footprint
+    load_s: float | None
+    """How long an earlier load took."""
+
+
+class Placer:
+    """What there is, and how models fit into it."""
+
+    def __init__(
+        self, estimator: Estimator, memory_budget: MemoryBudget, max_concurrent_models: int, gpus: Sequence[Gpu]
+    ) -> None:
+        """`gpus`: those that workers may use, in torch's order."""
+        self._estimator = estimator
+        self.budget: Need = {
+            HOST: memory_budget.of(host_memory_bytes()),
+            **{f"cuda:{index}": memory_budget.of(gpu.memory_total_bytes) for index, gpu in enumerate(gpus)},
+            PLACES: max_concurrent_models,
+        }
+
+    async def place(self, spec: ModelSpec) -> Placing:
+        """The options for a model: accelerators that can hold it when nothing else does, else the host."""
+        gpus = [resource for resource in self.budget if resource.startswith("cuda:")] if _torch_may_use_gpus() else []
+        wanted = spec.device
+        if wanted in ("auto", "cuda") and gpus:
+            estimate = await self._estimator.estimate(spec, gpus[0])
+            options = [self._option(device, estimate.footprint) for device in gpus]
+            roomy = [option for option in options if option.need[option.device] <= self.budget[option.device]]
+            if roomy or wanted == "cuda":
+                return Placing(roomy or options, estimate.footprint, estimate.load_s)
+        device = wanted if re.fullmatch(r"cuda(:\d+)?", wanted) else "cpu"
+        estimate = await self._estimator.estimate(spec, device)
+        return Placing([self._option(device, estimate.footprint)], estimate.footprint, estimate.load_s)
+
+    def _option(self, device: str, footprint: Footprint) -> Option:
+        need = _need(device, footprint.device_bytes, footprint.process_bytes)
+        if device != "cpu" and device not in self.budget:
+            # Such a device is not there, which the worker says best.
+            need = {PLACES: 1}
+        if footprint.basis is FootprintBasis.SIZE:
+            # A guess may be wrong, so it never says that a model cannot fit.
+            need = {resource: min(amount, self.budget[resource]) for resource, amount in need.items()}
+        return Option(device, need)
+
+
+def placed(spec: ModelSpec, option: Option, footprint: Footprint) -> ModelSpec:
+    """The model as its worker is to load it."""
+    return msgspec.structs.replace(spec, device=option.device, kv_cache_bytes=footprint.kv_cache_bytes)
+
+
+def measured_need(footprint: Footprint, facts: ModelFacts) -> Need | None:
+    """What a loaded model takes, and what it may still grow by; `None` where nothing was measured."""
+    if not facts.host_bytes:
+        return None
+    still_to_come = footprint.kv_cache_bytes + footprint.workspace_bytes
+    return _need(facts.device, facts.device_bytes + still_to_come, facts.host_bytes)
+
+
+def host_memory_bytes() -> int:
+    """What this machine has, or this container may use."""
+    limits = [psutil.virtual_memory().total]
+    for path in CGROUP_LIMITS:
+        try:
+            limits.append(int(Path(path).read_text()))
+        except (OSError, ValueError):  # not there, or `max`
+            continue
+    return min(limits)
+
+
+def _need(device: str, device_bytes: int, host_bytes: int) -> dict[str, int]:
+    if device == "cpu":
+        return {HOST: device_bytes + host_bytes, PLACES: 1}
+    return {device: device_bytes, HOST: host_bytes, PLACES: 1}
+
+
+def _torch_may_use_gpus() -> bool:
+    try:
+        return not importlib.metadata.version("torch").endswith("+cpu")
+    except importlib.metadata.PackageNotFoundError:
+        return False
