@@ -19,11 +19,12 @@ from hostler.errors import (
     WaitTimeoutError,
 )
 from hostler.lifecycle.lease import ModelLease
+from hostler.lifecycle.ledger import HOST, PLACES
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import Registry
-from hostler.types import DeviceMemory, LoadProgress, ModelState, SamplingParams, TextPrompt
+from hostler.types import DeviceMemory, Estimate, LoadProgress, ModelState, SamplingParams, TextPrompt
 from tests.fake_clock import FakeClock, settle
-from tests.fake_estimator import FakeEstimator, NoGpus
+from tests.fake_estimator import FakeEstimator, NoGpus, footprint
 from tests.fake_worker import FACTS, FakeLauncher
 from tests.lifecycle.specs import make_registry, make_spec
 
@@ -177,6 +178,7 @@ async def test_a_ready_model_answers_while_another_loads(stable: Stable) -> None
 
 async def test_a_busy_model_makes_way_after_a_turn() -> None:
     stable = Stable(max_concurrent_models=1)
+    await stable.manager.start()
     lease = await stable.manager.acquire(A)
     for_b = await waiting(stable, "b")
     (await stable.manager.acquire(A)).release()
@@ -194,6 +196,7 @@ async def test_a_busy_model_makes_way_after_a_turn() -> None:
 
 async def test_a_busy_model_grants_again_when_nobody_needs_its_room_any_more() -> None:
     stable = Stable(max_concurrent_models=1)
+    await stable.manager.start()
     lease = await stable.manager.acquire(A)
     for_b = await waiting(stable, "b")
     await stable.clock.advance(5)
@@ -234,7 +237,12 @@ async def test_a_failed_load_refuses_all_who_wait_and_the_next_request_tries_aga
     assert stable.manager.status("a").last_error == "accept the licence"
     assert stable.launcher.alive == []
     stable.launcher.model("a").load_error = None
+    with pytest.raises(GatedModelError, match="in 10 s at the earliest"):
+        await stable.manager.acquire(A)
+    assert stable.manager.status("a").retry_after_s == 10
+    await stable.clock.advance(10)
     (await stable.manager.acquire(A)).release()
+    assert stable.manager.status("a").retry_after_s is None
 
 
 async def test_a_process_that_cannot_start_is_a_failed_load(stable: Stable) -> None:
@@ -303,7 +311,7 @@ async def test_a_wait_ends_at_its_deadline_and_says_what_for(stable: Stable) -> 
     leases = [await stable.manager.acquire(spec) for spec in (A, B)]
     request = await waiting(stable, "c")
     await stable.clock.advance(60)
-    with pytest.raises(WaitTimeoutError, match=r"a \(1 requests in flight\), b \(1") as caught:
+    with pytest.raises(WaitTimeoutError, match=r"a \(1 in flight\), b \(1") as caught:
         await request
     assert caught.value.retry_after_s is not None
     for lease in leases:
@@ -312,6 +320,7 @@ async def test_a_wait_ends_at_its_deadline_and_says_what_for(stable: Stable) -> 
 
 async def test_too_many_waiters_are_refused_at_once() -> None:
     stable = Stable(max_waiting_per_model=2)
+    await stable.manager.start()
     stable.hold_loads("a")
     requests = [await waiting(stable, "a") for _ in range(2)]
     with pytest.raises(QueueFullError) as caught:
@@ -479,3 +488,123 @@ async def test_busy_models_share_the_threads_and_a_lone_one_has_them_all(stable:
     again.release()
     assert stable.launcher.worker("a").num_threads == 5
     first.release()
+
+
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+
+def takes(stable: Stable, model_id: str, share: float, load_s: float | None = None) -> None:
+    """Let a model take that share of the budget for the host's memory."""
+    num_bytes = int(stable.manager.budget[HOST] * share)
+    stable.estimator.estimates[model_id] = Estimate(footprint=footprint(num_bytes), load_s=load_s)
+
+
+async def test_a_model_is_placed_by_what_it_will_take(stable: Stable) -> None:
+    takes(stable, "a", 0.6)
+    takes(stable, "b", 0.6)
+    lease = await stable.manager.acquire(A)
+    assert stable.manager.reserved("a")[HOST] == int(stable.manager.budget[HOST] * 0.6)
+    for_b = await waiting(stable, "b")
+    assert stable.manager.status("b").state is ModelState.UNLOADED
+    lease.release()
+    (await for_b).release()
+    assert stable.manager.loaded_ids() == ["b"]
+    assert stable.manager.reserved("a") == {}
+
+
+async def test_what_a_load_has_shown_is_recorded_and_corrects_the_reservation(stable: Stable) -> None:
+    takes(stable, "a", 0.5)
+    facts = stable.launcher.model("a").facts = msgspec.structs.replace(FACTS, host_bytes=1000)
+    await stable.manager.load(A)
+    await settle()
+    assert stable.manager.reserved("a") == {HOST: 1000, PLACES: 1}
+    assert stable.estimator.recorded == [("a", stable.estimator.estimates["a"].footprint, facts)]
+
+
+async def test_a_worker_is_told_where_to_go_and_how_much_to_take(stable: Stable) -> None:
+    stable.estimator.estimates["a"] = Estimate(
+        footprint=msgspec.structs.replace(footprint(10), kv_cache_bytes=77), load_s=None
+    )
+    with await stable.manager.acquire(msgspec.structs.replace(A, device="auto")) as lease:
+        assert (lease.spec.device, lease.spec.kv_cache_bytes) == ("cpu", 77)
+
+
+async def test_an_estimate_that_fails_is_logged_and_stops_nobody(
+    stable: Stable, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> Estimate:
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr(stable.estimator, "estimate", broken)
+    (await stable.manager.acquire(A)).release()
+    assert "estimate_broken model=a" in caplog.text
+
+
+async def test_a_plan_changes_nothing_and_names_who_would_leave_and_why(stable: Stable) -> None:
+    takes(stable, "a", 0.6)
+    takes(stable, "b", 0.6, load_s=3.0)
+    assert (await stable.manager.plan(B)).verdict == "fits"
+    lease = await stable.manager.acquire(A)
+    plan = await stable.manager.plan(B)
+    assert (plan.verdict, plan.expected_s, plan.in_flight) == ("waits", None, {"a": 1})
+    assert plan.lacking[HOST] > 0
+    lease.release()
+    await stable.clock.advance(9)
+    plan = await stable.manager.plan(B)
+    assert (plan.verdict, plan.expected_s) == ("fits_after_eviction", 3.0)
+    (victim,) = plan.victims
+    assert (victim.model_id, victim.idle_s) == ("a", 9.0)
+    assert victim.reason.startswith("idle for 9 s")
+    takes(stable, "c", 1.5)
+    assert (await stable.manager.plan(C)).verdict == "never_fits"
+    assert (await stable.manager.plan(A)).verdict == "loaded"
+    assert stable.manager.loaded_ids() == ["a"]
+    assert stable.num_loads("b") == 0
+
+
+async def test_the_journal_tells_the_story_of_an_eviction(stable: Stable) -> None:
+    takes(stable, "a", 0.6)
+    takes(stable, "b", 0.6)
+    (await stable.manager.acquire(A)).release()
+    await stable.clock.advance(2)
+    (await stable.manager.acquire(B)).release()
+    story = [(entry.model_id, entry.kind.value) for entry in stable.manager.journal.last()]
+    assert story == [
+        ("a", "queued"),
+        ("a", "loading"),
+        ("a", "loaded"),
+        ("b", "queued"),
+        ("a", "leaving"),
+        ("b", "waiting"),
+        ("a", "unloaded"),
+        ("b", "loading"),
+        ("b", "loaded"),
+    ]
+
+
+async def test_a_worker_that_hangs_is_ended_and_the_next_request_starts_another(stable: Stable) -> None:
+    lease = await stable.manager.acquire(A)
+    stable.launcher.model("a").seconds_since_step = 119.0
+    await stable.clock.advance(30)
+    assert stable.manager.status("a").state is ModelState.READY
+    stable.launcher.model("a").seconds_since_step = 120.0
+    await stable.clock.advance(30)
+    assert stable.manager.status("a").state is ModelState.UNLOADED
+    assert stable.launcher.alive == []
+    stable.launcher.model("a").seconds_since_step = 0.0
+    lease.release()
+    (await stable.manager.acquire(A)).release()
+    assert stable.num_loads("a") == 2
+
+
+async def test_a_request_may_say_how_long_its_model_stays(stable: Stable) -> None:
+    (await stable.manager.acquire(A, keep_alive_s=5.0)).release()
+    await stable.clock.advance(5)
+    assert stable.manager.status("a").state is ModelState.UNLOADED
+
+
+async def test_a_forced_unload_ends_what_runs(stable: Stable) -> None:
+    lease = await stable.manager.acquire(A)
+    assert await stable.manager.unload("a", force=True) is True
+    assert stable.launcher.alive == []
+    lease.release()

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
+from hostler.errors import EngineDeadError, ModelUnloadedError, ServiceError, ShuttingDownError
+from hostler.lifecycle.events import LeaveReason
 from hostler.registry import ModelSpec
 from hostler.types import EngineClient
 
@@ -15,20 +17,43 @@ class ModelLease:
     """
 
     def __init__(
-        self, spec: ModelSpec, engine: EngineClient, release: Callable[[], None], worker_ended: asyncio.Event
+        self,
+        spec: ModelSpec,
+        engine: EngineClient,
+        release: Callable[[], None],
+        worker_ended: asyncio.Event,
+        stop_reason: Callable[[], LeaveReason | None],
     ) -> None:
+        """`stop_reason`: why its worker was told to end; `None` while it was not."""
         self.spec = spec
         """As the model was loaded; the registry may have moved on."""
         self.engine = engine
         self.worker_ended = worker_ended
         """Set when its process is gone and the manager knows: the next `acquire` starts another."""
         self._release: Callable[[], None] | None = release
+        self._stop_reason = stop_reason
 
     def release(self) -> None:
         """End the hold. Idempotent, and harmless when the worker has died."""
         release, self._release = self._release, None
         if release is not None:
             release()
+
+    def loss(self) -> ServiceError | None:
+        """Why its worker was ended all the same, for a request that was not done; `None` where nobody ended it."""
+        model_id = self.spec.id
+        match self._stop_reason():
+            case None:
+                return None
+            case LeaveReason.SHUTDOWN:
+                return ShuttingDownError("the server is shutting down and could not wait for the end of the answer")
+            case LeaveReason.HUNG:
+                return EngineDeadError(f"model {model_id!r} made no step for long and was ended; ask again to start it")
+            case _:
+                return ModelUnloadedError(
+                    f"model {model_id!r} was told to leave at once (force), before the answer was complete;"
+                    " ask again to load it"
+                )
 
     def __enter__(self) -> "ModelLease":
         return self

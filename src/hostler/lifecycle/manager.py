@@ -41,7 +41,7 @@ from hostler.lifecycle.events import (
 from hostler.lifecycle.journal import Journal
 from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.ledger import Need
-from hostler.lifecycle.placement import Placer, Placing, measured_need, placed
+from hostler.lifecycle.placement import Placer, Placing, measured_need, placed, unknown_placing
 from hostler.lifecycle.plan import Plan, make_plan
 from hostler.lifecycle.policy import threads_for
 from hostler.lifecycle.ports import Estimator, Launcher, Worker
@@ -225,6 +225,11 @@ class ModelManager:
         """What models may take in all, by resource."""
         return self._controller.ledger.budget
 
+    @property
+    def free(self) -> Need:
+        """What of the budget is promised to nobody, by resource."""
+        return self._controller.ledger.free
+
     def reserved(self, model_id: str) -> Need:
         """What is reserved for a model, by resource; empty for one that is not in memory."""
         return self._controller.ledger.held_by(model_id)
@@ -317,16 +322,22 @@ class ModelManager:
         task.add_done_callback(self._chores.discard)
 
     async def _probe(self) -> None:
-        await self.gpus.probe()
-        self._placer = self._new_placer()
-        self._is_probed.set()
-        self._dispatch(BudgetChanged(self._placer.budget))
+        try:
+            await self.gpus.probe()
+            self._placer = self._new_placer()
+            self._dispatch(BudgetChanged(self._placer.budget))
+        finally:
+            self._is_probed.set()
 
     async def _estimate(self, effect: EstimateNeed) -> None:
         await self._is_probed.wait()
         if (spec := self._registry.get(effect.model_id)) is None:
             return  # it was removed meanwhile, and nobody waits for it
-        placing = await self._placer.place(spec)
+        try:
+            placing = await self._placer.place(spec)
+        except Exception:
+            logger.exception("estimate_broken model=%s", spec.id)
+            placing = unknown_placing(spec)
         self._placings[spec.id] = placing
         self._dispatch(NeedEstimated(spec.id, effect.number, placing.options, placing.load_s))
 
@@ -365,7 +376,10 @@ class ModelManager:
         supervisor = self._supervisors[effect.model_id]
         assert supervisor.worker is not None, "granted before it was loaded"
         release = partial(self._dispatch, Release(effect.waiter_id, effect.model_id))
-        self._answer(effect.waiter_id, ModelLease(supervisor.spec, supervisor.worker, release, supervisor.ended))
+        lease = ModelLease(
+            supervisor.spec, supervisor.worker, release, supervisor.ended, lambda: supervisor.stop_reason
+        )
+        self._answer(effect.waiter_id, lease)
 
     def _answer(self, waiter_id: int, answer: object) -> None:
         if not (waiter := self._waiters[waiter_id]).done():

@@ -70,9 +70,17 @@ class Placer:
         return Option(device, need)
 
 
+def unknown_placing(spec: ModelSpec) -> Placing:
+    """Of a model that nothing is known of: it may try its luck in the place that it takes."""
+    footprint = Footprint(
+        weights_bytes=0, kv_cache_bytes=0, workspace_bytes=0, process_bytes=0, basis=FootprintBasis.SIZE
+    )
+    return Placing([Option(spec.device, {PLACES: 1})], footprint, None)
+
+
 def placed(spec: ModelSpec, option: Option, footprint: Footprint) -> ModelSpec:
     """The model as its worker is to load it."""
-    return msgspec.structs.replace(spec, device=option.device, kv_cache_bytes=footprint.kv_cache_bytes)
+    return msgspec.structs.replace(spec, device=option.device, kv_cache_bytes=footprint.kv_cache_bytes or None)
 
 
 def measured_need(footprint: Footprint, facts: ModelFacts) -> Need | None:

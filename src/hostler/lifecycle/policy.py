@@ -99,7 +99,7 @@ def _victims(need: Need, free: Need, idle: Sequence[Resident], now: float) -> tu
     """The cheapest of the idle ones that free enough together, without any whose leaving would not be needed."""
     lacking = missing(free, need)
     chosen: list[Resident] = []
-    for resident in sorted(idle, key=lambda candidate: price(candidate, lacking, now)):
+    for resident in sorted(idle, key=lambda candidate: (price(candidate, lacking, now), candidate.last_used)):
         if not missing(plus(free, *(victim.holds for victim in chosen)), need):
             break
         if any(resident.holds.get(resource, 0) for resource in lacking):

@@ -70,6 +70,11 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._stop_reason: LeaveReason | None = None
 
+    @property
+    def stop_reason(self) -> LeaveReason | None:
+        """Why it was told to end its worker; `None` while it was not."""
+        return self._stop_reason
+
     def stop(self, reason: LeaveReason) -> None:
         """Give up launching or loading, and end the process; `run` returns when it has ended."""
         self._stop_reason = reason
