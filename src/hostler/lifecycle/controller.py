@@ -25,6 +25,7 @@ from hostler.lifecycle.entry import ModelEntry, Waiter
 from hostler.lifecycle.events import (
     Acquire,
     BudgetChanged,
+    Drain,
     Effect,
     EstimateNeed,
     Event,
@@ -153,6 +154,8 @@ class Controller:
                 self._on_registry_changed(event)
             case BudgetChanged():
                 self._ledger.budget = dict(event.budget)
+            case Drain():
+                self._on_drain()
             case ShutDown():
                 self._on_shut_down()
             case Tick():
@@ -299,11 +302,17 @@ class Controller:
             elif not entry.is_resident and not entry.is_registered:
                 del self._entries[model_id]
 
-    def _on_shut_down(self) -> None:
+    def _on_drain(self) -> None:
         self._is_shutting_down = True
         for entry in self._entries.values():
             self._refuse_all(entry, refusals.shutting_down())
-            if entry.state in (ModelState.LOADING, ModelState.READY):
+            if entry.state is ModelState.LOADING:
+                self._stop(entry, LeaveReason.SHUTDOWN)
+
+    def _on_shut_down(self) -> None:
+        self._on_drain()
+        for entry in self._entries.values():
+            if entry.state is ModelState.READY:
                 self._stop(entry, LeaveReason.SHUTDOWN)
 
     # --- what follows from any event --------------------------------------------------------------------------------

@@ -180,6 +180,11 @@ class BudgetChanged:
 
 
 @dataclass(frozen=True)
+class Drain:
+    """Refuse everybody, now and later; who has a lease keeps it. Loads under way are stopped."""
+
+
+@dataclass(frozen=True)
 class ShutDown:
     """Refuse everybody, now and later, and stop every worker."""
 
@@ -203,6 +208,7 @@ Event = (
     | WorkerExited
     | RegistryChanged
     | BudgetChanged
+    | Drain
     | ShutDown
     | Tick
 )

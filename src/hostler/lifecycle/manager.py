@@ -16,6 +16,7 @@ from hostler.lifecycle.controller import Controller, Limits
 from hostler.lifecycle.events import (
     Acquire,
     BudgetChanged,
+    Drain,
     Effect,
     EstimateNeed,
     Event,
@@ -80,6 +81,8 @@ class ModelManager:
         """What happened to the models, and why."""
         self.gpus = gpus or Gpus()
         """Probed by `start`."""
+        self.is_draining = False
+        """Whether the server is leaving."""
         self._placer = self._new_placer()
         self._placings: dict[str, Placing] = {}
         """By model id: what was last found out."""
@@ -110,6 +113,11 @@ class ModelManager:
         """Returns at once; what takes long goes on in the background, and loads wait for it."""
         await self._launcher.start()
         self._spawn(self._probe(), "probe")
+
+    def drain(self) -> None:
+        """Refuse who waits, now and later; requests that have their model keep it until `close`."""
+        self.is_draining = True
+        self._dispatch(Drain())
 
     async def close(self) -> None:
         """Refuse who waits, stop every worker, whatever it does, and wait until all have exited."""

@@ -20,10 +20,14 @@ from hostler.types import ModelState
 RETRY_AFTER_S = 10.0
 """When nothing is known about how long a model takes to load: about what a small one takes from a cold disk."""
 MIN_RETRY_AFTER_S = 1.0
+RESTART_S = 5.0
+"""About what it takes until another server is there in this one's place."""
 
 
 def shutting_down() -> HostlerError:
-    return ShuttingDownError("the server is shutting down and takes nothing new; ask another, or later")
+    return ShuttingDownError(
+        "the server is shutting down and takes nothing new; ask another, or later", retry_after_s=RESTART_S
+    )
 
 
 def not_registered(model_id: str) -> HostlerError:

@@ -16,6 +16,7 @@ from hostler.lifecycle.manager import ModelManager
 from hostler.registry import Registry
 from hostler.server import admin, docs, models, native, openai, system
 from hostler.server.auth import Gate, require_access
+from hostler.server.draining import Drain, DrainGate
 from hostler.server.errors import install_handlers
 from hostler.server.hub_account import HubAccount
 from hostler.server.openapi import install_openapi
@@ -55,7 +56,7 @@ def create_app(
         openapi_url=None,
         redirect_slashes=False,
         dependencies=[Depends(require_access)],
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, services.drain),
         lifespan=_lifespan,
     )
     app.state.services = services
@@ -66,7 +67,7 @@ def create_app(
     return app
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, drain: Drain) -> list[Middleware]:
     """From the outermost to the innermost."""
     middleware = [Middleware(RequestRecorder), Middleware(OriginGuard, settings=settings)]
     if settings.cors_origins:
@@ -78,6 +79,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
             expose_headers=["x-request-id", "openai-processing-ms", "retry-after"],
         )
         middleware.append(cors)
+    middleware.append(Middleware(DrainGate, drain=drain))
     return middleware
 
 

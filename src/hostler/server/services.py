@@ -11,6 +11,7 @@ from hostler.config import Settings
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelSpec, Registry
 from hostler.server.auth import Gate
+from hostler.server.draining import Drain
 from hostler.server.hub_account import HubAccount
 from hostler.server.streaming import StreamTiming
 
@@ -26,6 +27,7 @@ class Services:
     timing: StreamTiming
     started_at: int = field(default_factory=lambda: int(time.time()))
     """Unix seconds."""
+    drain: Drain = field(default_factory=Drain)
     is_ready: bool = False
     """Whether the start is over, the load of `default_model` included."""
 
@@ -35,12 +37,12 @@ def _services(request: Request) -> Services:
     return services
 
 
-def _resolve(request: Request, model_id: str) -> ModelSpec:
+async def _resolve(request: Request, model_id: str) -> ModelSpec:
     """The model that a path names."""
-    return resolve(request, model_id)
+    return await resolve(request, model_id)
 
 
-def resolve(request: Request, name: str) -> ModelSpec:
+async def resolve(request: Request, name: str) -> ModelSpec:
     """A model by id or Hugging Face name, noted for the request's line in the log.
 
     Raises:

@@ -54,9 +54,12 @@ async def live() -> ProbeAnswer:
     return ProbeAnswer(status="alive")
 
 
-@router.get("/health/ready", responses={503: {"model": ProbeAnswer, "description": "Still starting"}})
+@router.get("/health/ready", responses={503: {"model": ProbeAnswer, "description": "Still starting, or stopping"}})
 async def ready(services: ServicesDep, response: Response) -> ProbeAnswer:
-    """Whether the start is over, the load of the default model included."""
+    """Whether the start is over, the load of the default model included, and the end has not begun."""
+    if services.drain.is_begun:
+        response.status_code = 503
+        return ProbeAnswer(status="stopping")
     if not services.is_ready:
         response.status_code = 503
         return ProbeAnswer(status="starting")
