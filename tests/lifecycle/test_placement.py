@@ -1,0 +1,103 @@
+"""Where models can go on machines of several kinds."""
+
+import msgspec
+import pytest
+
+from hostler.accelerators import Gpu
+from hostler.lifecycle import placement
+from hostler.lifecycle.ledger import HOST, PLACES
+from hostler.lifecycle.placement import Placer, host_memory_bytes, measured_need, placed
+from hostler.quantities import MemoryBudget
+from hostler.registry import ModelSpec
+from hostler.types import Estimate, Footprint, FootprintBasis
+from tests.fake_estimator import FakeEstimator
+from tests.fake_worker import FACTS
+from tests.lifecycle.specs import make_spec
+
+GIB = 2**30
+AUTO = msgspec.structs.replace(make_spec("a"), device="auto")
+
+
+def footprint(device_bytes: int, basis: FootprintBasis = FootprintBasis.HEADERS) -> Footprint:
+    return Footprint(
+        weights_bytes=device_bytes - 20, kv_cache_bytes=15, workspace_bytes=5, process_bytes=100, basis=basis
+    )
+
+
+@pytest.fixture(autouse=True)
+def torch_with_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement, "_torch_may_use_gpus", lambda: True)
+
+
+def placer(device_bytes: int, gpus: tuple[int, ...] = (), basis: FootprintBasis = FootprintBasis.HEADERS) -> Placer:
+    estimator = FakeEstimator({"a": Estimate(footprint=footprint(device_bytes, basis), load_s=2.5)})
+    found = [Gpu(f"gpu{index}", f"GPU-{index}", total) for index, total in enumerate(gpus)]
+    return Placer(estimator, MemoryBudget(share=0.5), 3, found)
+
+
+async def devices(placer: Placer, spec: ModelSpec = AUTO) -> list[str]:
+    return [option.device for option in (await placer.place(spec)).options]
+
+
+async def test_without_accelerators_a_model_goes_to_the_host() -> None:
+    placing = await placer(1000).place(AUTO)
+    (option,) = placing.options
+    assert (option.device, option.need) == ("cpu", {HOST: 1100, PLACES: 1})
+    assert placing.load_s == 2.5
+
+
+async def test_an_accelerator_takes_the_model_and_the_host_its_process() -> None:
+    (option,) = (await placer(1000, (4 * GIB,)).place(AUTO)).options
+    assert (option.device, option.need) == ("cuda:0", {"cuda:0": 1000, HOST: 100, PLACES: 1})
+
+
+async def test_only_accelerators_that_are_large_enough_are_options() -> None:
+    assert await devices(placer(3 * GIB, (4 * GIB, 16 * GIB, 24 * GIB))) == ["cuda:1", "cuda:2"]
+
+
+async def test_a_model_too_large_for_every_accelerator_goes_to_the_host() -> None:
+    assert await devices(placer(3 * GIB, (4 * GIB,))) == ["cpu"]
+    on_gpu = msgspec.structs.replace(AUTO, device="cuda")
+    assert await devices(placer(3 * GIB, (4 * GIB,)), on_gpu) == ["cuda:0"], "unless it was told to go there"
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
+async def test_a_model_goes_where_it_is_told_to(device: str) -> None:
+    told = msgspec.structs.replace(AUTO, device=device)
+    assert await devices(placer(1000, (4 * GIB, 4 * GIB)), told) == [device]
+
+
+async def test_a_device_that_is_not_there_is_left_to_the_worker_to_refuse() -> None:
+    (option,) = (await placer(1000).place(msgspec.structs.replace(AUTO, device="cuda:7"))).options
+    assert option.need == {PLACES: 1}
+
+
+async def test_a_guess_never_says_that_a_model_cannot_fit() -> None:
+    huge = 10**18
+    (guessed,) = (await placer(huge, basis=FootprintBasis.SIZE).place(AUTO)).options
+    (known,) = (await placer(huge).place(AUTO)).options
+    budget = placer(huge).budget
+    assert guessed.need[HOST] == budget[HOST] < known.need[HOST]
+
+
+def test_a_worker_is_told_its_device_and_its_bound() -> None:
+    spec = placed(AUTO, placement.Option("cuda:1", {}), footprint(1000))
+    assert (spec.device, spec.kv_cache_bytes) == ("cuda:1", 15)
+
+
+def test_what_was_measured_counts_with_what_is_still_to_come() -> None:
+    on_host = msgspec.structs.replace(FACTS, host_bytes=500)
+    on_gpu = msgspec.structs.replace(FACTS, device="cuda:0", host_bytes=500, device_bytes=300)
+    assert measured_need(footprint(1000), FACTS) is None
+    assert measured_need(footprint(1000), on_host) == {HOST: 520, PLACES: 1}
+    assert measured_need(footprint(1000), on_gpu) == {"cuda:0": 320, HOST: 500, PLACES: 1}
+
+
+def test_a_container_has_no_more_than_its_limit(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = f"{tmp_path}/memory.max"
+    monkeypatch.setattr(placement, "CGROUP_LIMITS", (limit,))
+    whole = host_memory_bytes()
+    for text, expected in (("max\n", whole), ("1048576\n", 2**20), (str(2**62), whole)):
+        with open(limit, "w") as file:  # noqa: PTH123
+            file.write(text)
+        assert host_memory_bytes() == expected
