@@ -14,7 +14,7 @@ from hostler.config import Settings
 from hostler.errors import EngineRequestError, ModelLoadError
 from hostler.lifecycle.manager import ModelManager
 from hostler.server.streaming import StreamTiming
-from hostler.types import LoadProgress
+from hostler.types import LoadProgress, ModelState
 from tests.fake_worker import FakeLauncher
 from tests.server.conftest import make_app, serving
 from tests.server.test_openai import CHAT, events
@@ -240,6 +240,43 @@ async def test_a_request_that_a_dying_worker_has_not_taken_in_goes_to_the_next_o
         model.admission_gate.set()
         assert (await answer).status_code == 200
         assert served.manager.status("tiny-chat").num_leases == 0
+
+
+@pytest.mark.parametrize("how", [{"params": {"force": "true"}}, {"json": {"force": True}}])
+@pytest.mark.parametrize("path", ["/models/tiny-chat/unload", "/admin/unload-all"])
+async def test_a_forced_unload_ends_its_requests_with_an_error_that_says_so(path: str, how: dict[str, Any]) -> None:
+    async with serving() as served:
+        served.launcher.model("tiny-chat").token_gate = asyncio.Event()
+        answer = asyncio.create_task(served.client.post(CHAT_PATH, json=CHAT))
+        await until(lambda: bool(served.launcher.workers) and len(served.launcher.worker("tiny-chat").running) == 1)
+        assert (await served.client.post(path, **how)).status_code == 200
+        response = await answer
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "model_unloaded")
+        assert "x-should-retry" not in response.headers
+        assert served.manager.status("tiny-chat").state is ModelState.UNLOADED
+
+
+async def test_a_request_that_a_forced_unload_meets_before_it_is_taken_in_does_not_load_the_model_again() -> None:
+    async with serving() as served:
+        served.launcher.model("tiny-chat").admission_gate = asyncio.Event()
+        answer = asyncio.create_task(served.client.post(CHAT_PATH, json=CHAT))
+        await until(lambda: has_request(served.launcher, 0))
+        await served.client.post("/models/tiny-chat/unload", json={"force": True})
+        response = await answer
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "model_unloaded")
+        assert len(served.launcher.workers) == 1
+
+
+async def test_an_unload_without_force_waits_for_the_end_of_the_answer() -> None:
+    async with serving() as served:
+        gate = served.launcher.model("tiny-chat").token_gate = asyncio.Event()
+        answer = asyncio.create_task(served.client.post(CHAT_PATH, json=CHAT))
+        await until(lambda: bool(served.launcher.workers) and len(served.launcher.worker("tiny-chat").running) == 1)
+        unload = asyncio.create_task(served.client.post("/models/tiny-chat/unload", json={"force": False}))
+        await until(lambda: served.manager.status("tiny-chat").state is ModelState.UNLOADING)
+        gate.set()
+        assert (await answer).status_code == 200
+        assert (await unload).status_code == 200
 
 
 def has_request(launcher: FakeLauncher, worker: int) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
-from hostler.errors import EngineDeadError, ModelUnloadedError, ServiceError, ShuttingDownError
+from hostler.errors import ModelUnloadedError, ServiceError, ShuttingDownError
 from hostler.lifecycle.events import LeaveReason
 from hostler.registry import ModelSpec
 from hostler.types import EngineClient
@@ -40,20 +40,17 @@ class ModelLease:
             release()
 
     def loss(self) -> ServiceError | None:
-        """Why its worker was ended all the same, for a request that was not done; `None` where nobody ended it."""
-        model_id = self.spec.id
+        """What to tell a request that was not done when its worker was ended by command; `None`: it was not."""
         match self._stop_reason():
-            case None:
-                return None
             case LeaveReason.SHUTDOWN:
                 return ShuttingDownError("the server is shutting down and could not wait for the end of the answer")
-            case LeaveReason.HUNG:
-                return EngineDeadError(f"model {model_id!r} made no step for long and was ended; ask again to start it")
-            case _:
+            case LeaveReason.UNLOADED:
                 return ModelUnloadedError(
-                    f"model {model_id!r} was told to leave at once (force), before the answer was complete;"
+                    f"model {self.spec.id!r} was told to leave at once (force), before the answer was complete;"
                     " ask again to load it"
                 )
+            case _:
+                return None
 
     def __enter__(self) -> "ModelLease":
         return self

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from hostler.quantities import parse_keep_alive
+
 MAX_STOP_STRINGS = 32
 MAX_STOP_CHARS = 512
 """Per stop string. Bounds what the engine holds back and searches for at each step."""
@@ -46,6 +48,10 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 NativeTemperature = Annotated[float, Field(ge=0, le=2), AfterValidator(_greedy_or_a_tenth)]
 StopString = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARS)]
+KeepAlive = Annotated[
+    float, Field(allow_inf_nan=True), BeforeValidator(parse_keep_alive, json_schema_input_type=float | str)
+]
+"""Seconds; infinity: for ever."""
 Stop = Annotated[
     list[StopString],
     Field(max_length=MAX_STOP_STRINGS),

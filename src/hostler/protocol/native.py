@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from hostler.protocol.beams import BeamFields
 from hostler.protocol.conversation import decode_context
-from hostler.protocol.fields import Integer, NativeTemperature, Priority, RequestBody, Seed, Stop, given
+from hostler.protocol.fields import Integer, KeepAlive, NativeTemperature, Priority, RequestBody, Seed, Stop, given
 from hostler.types import ChatMessage, SamplingParams
 
 MAX_LENGTH = 4096
@@ -36,6 +36,9 @@ class NativeSampling(BeamFields):
     """One string or several; none of them is part of the answer."""
     priority: Priority | None = None
     """Of the requests that wait for the model's next step, lower numbers are served first. Default 0."""
+    keep_alive: KeepAlive | None = None
+    """How long the model stays in memory after its last request, from now on: seconds, "5m", 0 to leave at once, -1 for
+    ever. Default: what the registry says."""
     stream: bool | None = None
     """Answer as server-sent events."""
 
@@ -120,3 +123,11 @@ class ChatRequest(NativeSampling):
 class LoadRequest(RequestBody):
     force_reload: bool | None = None
     """Load again if it is loaded. Default false."""
+    keep_alive: KeepAlive | None = None
+    """How long the model stays in memory without requests: seconds, "5m", 0 to leave at once, -1 for ever. Default:
+    what the registry says."""
+
+
+class UnloadRequest(RequestBody):
+    force: bool | None = None
+    """Do not wait for running requests: they fail with `model_unloaded`. Default false."""

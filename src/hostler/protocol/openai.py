@@ -9,6 +9,7 @@ from hostler.errors import InvalidRequestError
 from hostler.protocol.beams import BeamFields
 from hostler.protocol.fields import (
     Integer,
+    KeepAlive,
     Penalty,
     Priority,
     Probability,
@@ -70,6 +71,10 @@ class SamplingRequest(BeamFields):
     """Extension. Go on to `max_tokens`."""
     priority: Priority | None = None
     """Extension. Of the requests that wait for the model's next step, lower numbers are served first. Default 0."""
+
+    keep_alive: KeepAlive | None = None
+    """Extension. How long the model stays in memory after its last request, from now on: seconds, "5m", 0 to leave at
+    once, -1 for ever. Default: what the registry says."""
 
     @field_validator("logit_bias")
     @classmethod

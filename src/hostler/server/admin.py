@@ -5,6 +5,7 @@ import asyncio
 from fastapi import APIRouter
 
 from hostler.protocol.native_answers import FreedMemoryAnswer, ReloadAnswer, UnloadAllAnswer
+from hostler.server.models import Forced, unload_body
 from hostler.server.services import ServicesDep
 
 router = APIRouter(tags=["administration"])
@@ -32,10 +33,10 @@ async def clear_gpu_memory(services: ServicesDep) -> FreedMemoryAnswer:
     return FreedMemoryAnswer(message=f"Freed {freed_mb} MB of cached device memory", freed_mb=freed_mb)
 
 
-@router.post("/admin/unload-all")
-async def unload_all(services: ServicesDep) -> UnloadAllAnswer:
-    """Unload every model once its running requests are done."""
-    unloaded = await services.manager.unload_all()
+@router.post("/admin/unload-all", openapi_extra=unload_body)
+async def unload_all(services: ServicesDep, force: Forced) -> UnloadAllAnswer:
+    """Unload every model once its running requests are done, or at once with `force`."""
+    unloaded = await services.manager.unload_all(force=force)
     return UnloadAllAnswer(
         message=f"Unloaded {len(unloaded)} model{'' if len(unloaded) == 1 else 's'}", unloaded_models=unloaded
     )

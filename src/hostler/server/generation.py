@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from hostler.errors import EngineDeadError, ModelUnloadedError
+from hostler.errors import EngineDeadError, HostlerError, ModelUnloadedError, ShuttingDownError
 from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelSpec
@@ -74,12 +74,20 @@ class GenerationRun:
     """Acquires the model, hands over the prompts, and yields what they produce. `close` must be called, once begun."""
 
     def __init__(
-        self, manager: ModelManager, spec: ModelSpec, prompts_for: PromptsFor, params: SamplingParams, priority: int = 0
+        self,
+        manager: ModelManager,
+        spec: ModelSpec,
+        prompts_for: PromptsFor,
+        params: SamplingParams,
+        priority: int = 0,
+        keep_alive_s: float | None = None,
     ) -> None:
-        """`priority`: lower is served earlier, once the model is there."""
+        """`priority`: lower is served earlier, once the model is there. `keep_alive_s`: how long it stays after that;
+        `None`: leaves that as it is."""
         self.spec = spec
         self.params = params
         self._priority = priority
+        self._keep_alive_s = keep_alive_s
         self._manager = manager
         self._prompts_for = prompts_for
         self._lease: ModelLease | None = None
@@ -88,7 +96,8 @@ class GenerationRun:
     async def open(self) -> Answer:
         """Wait for the model and until the engine has accepted every prompt.
 
-        A worker that dies before it has done so has taken nothing of the request with it, so another gets it, once.
+        A worker that dies before it has done so has taken nothing of the request with it, so another gets it, once;
+        not so one that was ended by command.
 
         Raises:
             HostlerError: the model cannot be had, or a prompt does not suit it.
@@ -96,17 +105,22 @@ class GenerationRun:
         lease = await self._acquire()
         try:
             return await self._hand_over(lease)
-        except EngineDeadError:
+        except EngineDeadError as exc:
+            if (loss := lease.loss()) is not None:
+                raise loss from exc
             await lease.worker_ended.wait()
             self.close()
             return await self._hand_over(await self._acquire())
 
     async def deltas(self, answer: Answer) -> AsyncGenerator[tuple[int, TokenDelta], None]:
-        """What is new, with the prompt it belongs to, already added to `answer`."""
-        async with aclosing(_merge(self._generations)) as merged:
+        """What is new, with the prompt it belongs to, already added to `answer`.
+
+        Raises:
+            ModelUnloadedError, ShuttingDownError: the worker was ended by command.
+            ServiceError: it failed.
+        """
+        async with aclosing(self._merged()) as merged:
             async for i, delta in merged:
-                if delta.finish_reason is FinishReason.ABORT:
-                    raise ModelUnloadedError("the model was told to stop before the answer was complete")
                 sequence = answer.sequences[i][delta.index]
                 sequence.parts.append(delta.text)
                 sequence.num_tokens += len(delta.token_ids)
@@ -134,9 +148,27 @@ class GenerationRun:
         amount += f" of {progress.total_bytes // 2**20} MiB" if progress.total_bytes else " MiB"
         return f"{self.spec.id}: {progress.stage}{amount if progress.done_bytes else ''}"
 
+    def _abort_error(self) -> HostlerError:
+        if self._manager.is_draining:
+            return ShuttingDownError("the server is shutting down, and the time for answers that still ran is over")
+        return ModelUnloadedError("the model was told to stop before the answer was complete")
+
     async def _acquire(self) -> ModelLease:
-        self._lease = await self._manager.acquire(self.spec)
+        self._lease = await self._manager.acquire(self.spec, keep_alive_s=self._keep_alive_s)
         return self._lease
+
+    async def _merged(self) -> AsyncGenerator[tuple[int, TokenDelta], None]:
+        try:
+            async with aclosing(_merge(self._generations)) as merged:
+                async for i, delta in merged:
+                    if delta.finish_reason is FinishReason.ABORT:
+                        raise self._abort_error()
+                    yield i, delta
+        except (EngineDeadError, ModelUnloadedError) as exc:
+            # The process ends in the same way whoever ended it; only the lease knows why.
+            if self._lease is None or (loss := self._lease.loss()) is None:
+                raise
+            raise loss from exc
 
     async def _hand_over(self, lease: ModelLease) -> Answer:
         async def generate(i: int, prompt: Prompt) -> None:

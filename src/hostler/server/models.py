@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from hostler.errors import NotFoundError
-from hostler.protocol.native import LoadRequest
+from hostler.protocol.native import LoadRequest, UnloadRequest
 from hostler.protocol.native_answers import (
     GatedModels,
     LoadAnswer,
@@ -33,6 +33,19 @@ register_url_convertor("model", ModelNameConvertor())
 
 router = APIRouter(tags=["models"])
 _load_body = JsonBody(LoadRequest, may_be_empty=True)
+_unload_body = JsonBody(UnloadRequest, may_be_empty=True)
+
+
+async def _is_forced(
+    body: Annotated[UnloadRequest, Depends(_unload_body)],
+    force: Annotated[bool, Query(description="The same as `force` in the body.")] = False,
+) -> bool:
+    return force or bool(body.force)
+
+
+Forced = Annotated[bool, Depends(_is_forced)]
+"""Whether running requests are not waited for. In the body, or in the query."""
+unload_body = body_of(UnloadRequest, is_required=False)
 
 
 @router.get("/models")
@@ -79,12 +92,12 @@ async def describe(spec: PathModel, services: ServicesDep) -> ModelDetails:
 async def load(spec: PathModel, services: ServicesDep, body: Annotated[LoadRequest, Depends(_load_body)]) -> LoadAnswer:
     """Load a model and wait until it is ready."""
     force_reload = bool(body.force_reload)
-    await services.manager.load(spec, force_reload=force_reload)
+    await services.manager.load(spec, force_reload=force_reload, keep_alive_s=body.keep_alive)
     return LoadAnswer(message=f"Model {spec.id} is loaded", model_id=spec.id, force_reload=force_reload)
 
 
-@router.post("/models/{model_id:model}/unload")
-async def unload(spec: PathModel, services: ServicesDep) -> MessageAnswer:
-    """Unload a model once its running requests are done."""
-    was_loaded = await services.manager.unload(spec.id)
+@router.post("/models/{model_id:model}/unload", openapi_extra=unload_body)
+async def unload(spec: PathModel, services: ServicesDep, force: Forced) -> MessageAnswer:
+    """Unload a model once its running requests are done, or at once with `force`."""
+    was_loaded = await services.manager.unload(spec.id, force=force)
     return MessageAnswer(message=f"Model {spec.id} {'is unloaded' if was_loaded else 'was not loaded'}")

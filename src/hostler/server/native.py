@@ -36,7 +36,7 @@ async def generate_with(spec: PathModel, services: ServicesDep, body: GenerateBo
 @router.post("/generate", **_generate)
 async def generate(request: Request, services: ServicesDep, body: GenerateBody) -> Response:
     """The same with the first registered model of type text."""
-    return _generate_with(services, _first(request, services, ModelType.TEXT), body)
+    return _generate_with(services, await _first(request, services, ModelType.TEXT), body)
 
 
 @router.post("/models/{model_id:model}/chat", **_chat)
@@ -48,21 +48,23 @@ async def chat_with(spec: PathModel, services: ServicesDep, body: ChatBody) -> R
 @router.post("/chat", **_chat)
 async def chat(request: Request, services: ServicesDep, body: ChatBody) -> Response:
     """The same with the first registered model of type conversational."""
-    return _chat_with(services, _first(request, services, ModelType.CONVERSATIONAL), body)
+    return _chat_with(services, await _first(request, services, ModelType.CONVERSATIONAL), body)
 
 
-def _first(request: Request, services: Services, model_type: ModelType) -> ModelSpec:
-    return resolve(request, services.manager.registry.first_of_type(model_type).id)
+async def _first(request: Request, services: Services, model_type: ModelType) -> ModelSpec:
+    return await resolve(request, services.manager.registry.first_of_type(model_type).id)
 
 
 def _generate_with(services: Services, spec: ModelSpec, body: GenerateRequest) -> Response:
     params = body.sampling_params(spec.default_max_length)
-    run = GenerationRun(services.manager, spec, lambda _: [TextPrompt(text=body.text)], params, body.priority or 0)
+    run = GenerationRun(
+        services.manager, spec, lambda _: [TextPrompt(text=body.text)], params, body.priority or 0, body.keep_alive
+    )
     return GenerationResponse(run, GenerateFormat(), is_streamed=bool(body.stream), timing=services.timing)
 
 
 def _chat_with(services: Services, spec: ModelSpec, body: ChatRequest) -> Response:
     answer_format = ConversationFormat(body.messages())
     params = body.sampling_params(spec.suggested_temperature)
-    run = GenerationRun(services.manager, spec, answer_format.prompts_for, params, body.priority or 0)
+    run = GenerationRun(services.manager, spec, answer_format.prompts_for, params, body.priority or 0, body.keep_alive)
     return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)

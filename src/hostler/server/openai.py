@@ -43,7 +43,7 @@ async def chat_completions(
     body: Annotated[ChatCompletionRequest, Depends(JsonBody(ChatCompletionRequest))],
 ) -> Response:
     """Answer a conversation."""
-    return _answer_chat(services, resolve(request, body.model), body)
+    return _answer_chat(services, await resolve(request, body.model), body)
 
 
 @router.post("/v1/completions", **_completion, openapi_extra=body_of(CompletionRequest))
@@ -53,7 +53,7 @@ async def completions(
     body: Annotated[CompletionRequest, Depends(JsonBody(CompletionRequest))],
 ) -> Response:
     """Continue one text, or several at once."""
-    return _complete(services, resolve(request, body.model), body)
+    return _complete(services, await resolve(request, body.model), body)
 
 
 @router.post("/models/{model_id:model}/v1/chat/completions", **_chat, openapi_extra=body_of(ChatCompletionBody))
@@ -78,7 +78,7 @@ async def completions_of(
 
 def _answer_chat(services: Services, spec: ModelSpec, body: ChatCompletionBody) -> Response:
     params = body.sampling_params(spec.suggested_temperature)
-    run = GenerationRun(services.manager, spec, lambda _: [body.prompt()], params, body.priority or 0)
+    run = GenerationRun(services.manager, spec, lambda _: [body.prompt()], params, body.priority or 0, body.keep_alive)
     answer_format = ChatCompletionFormat(includes_usage=body.includes_usage)
     return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
 
@@ -91,7 +91,9 @@ def _complete(services: Services, spec: ModelSpec, body: CompletionBody) -> Resp
             param="prompt",
         )
     params = body.sampling_params(spec.suggested_temperature)
-    run = GenerationRun(services.manager, spec, lambda _: list(body.prompt), params, body.priority or 0)
+    run = GenerationRun(
+        services.manager, spec, lambda _: list(body.prompt), params, body.priority or 0, body.keep_alive
+    )
     answer_format = CompletionFormat(
         includes_usage=body.includes_usage,
         num_choices=body.num_choices,
