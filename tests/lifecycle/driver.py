@@ -1,8 +1,9 @@
 """A controller whose questions are answered at once and whose notes are kept apart, for scenes."""
 
-from hostler.lifecycle.controller import Controller, Limits
+from hostler.lifecycle.controller import Controller
 from hostler.lifecycle.events import Effect, EstimateNeed, Event, NeedEstimated, Note, Profile
 from hostler.lifecycle.ledger import HOST, PLACES, Need
+from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.policy import Option
 
 LIMITS = Limits(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from hostler.errors import ModelLoadError
-from hostler.lifecycle.controller import Controller, Limits
+from hostler.lifecycle.controller import Controller
 from hostler.lifecycle.events import (
     Acquire,
     Effect,
@@ -37,6 +37,7 @@ from hostler.lifecycle.events import (
     WorkerHung,
 )
 from hostler.lifecycle.ledger import HOST, PLACES, Need, covers, minus, plus
+from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.policy import Option
 from hostler.types import ModelState
 

@@ -7,6 +7,7 @@ from hostler.accelerators import Gpu
 from hostler.lifecycle import placement
 from hostler.lifecycle.ledger import HOST, PLACES
 from hostler.lifecycle.placement import Placer, host_memory_bytes, measured_need, placed
+from hostler.lifecycle.policy import Option
 from hostler.quantities import MemoryBudget
 from hostler.registry import ModelSpec
 from hostler.types import Estimate, Footprint, FootprintBasis
@@ -81,7 +82,7 @@ async def test_a_guess_never_says_that_a_model_cannot_fit() -> None:
 
 
 def test_a_worker_is_told_its_device_and_its_bound() -> None:
-    spec = placed(AUTO, placement.Option("cuda:1", {}), footprint(1000))
+    spec = placed(AUTO, Option("cuda:1", {}), footprint(1000))
     assert (spec.device, spec.kv_cache_bytes) == ("cuda:1", 15)
 
 

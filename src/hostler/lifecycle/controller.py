@@ -17,7 +17,6 @@ Nothing here does anything, waits, or reads a clock, so every interleaving can b
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from hostler.errors import HostlerError
 from hostler.lifecycle import notes, refusals
@@ -52,28 +51,10 @@ from hostler.lifecycle.events import (
     WorkerHung,
 )
 from hostler.lifecycle.ledger import Ledger, Need
+from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.policy import Option, Resident, price
 from hostler.lifecycle.rooms import Claimant, Settlement, next_change, settle
 from hostler.types import ModelState
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the controller keeps to."""
-
-    max_waiting_per_model: int
-    acquire_timeout_s: float
-    load_stall_timeout_s: float
-    keep_alive_s: float | None
-    """Idle seconds before a model leaves; `None`: it stays."""
-    turn_s: float = 5.0
-    """See `policy.yielding_for`. Longer than most answers and than a warm load, so that swapping between two busy
-    models costs little; shorter than people's patience."""
-    first_cooldown_s: float = 10.0
-    """How long requests are refused after a failure; twice as long after each that follows it."""
-    longest_cooldown_s: float = 300.0
-    sound_after_s: float = 60.0
-    """A model that has been ready for so long has left its earlier failures behind."""
 
 
 class Controller:
@@ -130,7 +111,7 @@ class Controller:
             times.extend(waiter.deadline for waiter in (*entry.waiters.values(), *entry.unload_waiters.values()))
             if entry.state is ModelState.LOADING:
                 times.append(entry.progressed + limits.load_stall_timeout_s)
-            times.append(self._idle_deadline(entry))
+            times.append(entry.idle_deadline(self._limits))
         claimants = [entry.as_claimant() for entry in self._waiting_for_room()]
         times += next_change(claimants, self._residents(), self._now, limits.turn_s)
         due = min(times, default=math.inf)
@@ -257,7 +238,7 @@ class Controller:
     def _on_hung(self, entry: ModelEntry) -> None:
         if entry.state is ModelState.READY:
             entry.last_error = "it had requests and made no step, and was ended"
-            self._cool_down(entry)
+            entry.count_failure(self._now, self._limits)
             self._stop(entry, LeaveReason.HUNG)
 
     def _on_exited(self, entry: ModelEntry, reason: str) -> None:
@@ -265,7 +246,7 @@ class Controller:
             self._fail_load(entry, refusals.worker_ended(entry.model_id, reason))
         elif entry.state is ModelState.READY:
             entry.last_error = f"its process ended: {reason}"
-            self._effects.append(notes.died(entry, reason, self._cool_down(entry)))
+            self._effects.append(notes.died(entry, reason, entry.count_failure(self._now, self._limits)))
         else:
             self._effects.append(notes.unloaded(entry, reason))
         self._ledger.release(entry.model_id)
@@ -338,7 +319,7 @@ class Controller:
                 self._stop(entry, LeaveReason.STALLED)
             elif entry.state is ModelState.READY and not entry.leases and entry.leaving is not None:
                 self._stop(entry, entry.leaving)
-            elif self._idle_deadline(entry) <= self._now:
+            elif entry.idle_deadline(self._limits) <= self._now:
                 self._stop(entry, LeaveReason.IDLE)
 
     def _estimate(self) -> None:
@@ -390,12 +371,6 @@ class Controller:
 
     # --- building blocks --------------------------------------------------------------------------------------------
 
-    def _idle_deadline(self, entry: ModelEntry) -> float:
-        if entry.idle_since is None or entry.profile.is_pinned:
-            return math.inf
-        wishes = (entry.keep_alive_s, entry.profile.keep_alive_s, self._limits.keep_alive_s)
-        return entry.idle_since + next((wish for wish in wishes if wish is not None), math.inf)
-
     def _waiting_for_room(self) -> list[ModelEntry]:
         """Models that hold nothing and that somebody waits for, the longest waiting first."""
         waiting = [entry for entry in self._entries.values() if entry.wants_room]
@@ -428,22 +403,8 @@ class Controller:
         entry.has_failed = True
         entry.last_error = error.message
         entry.last_failure = error
-        self._effects.append(notes.load_failed(entry, error, self._cool_down(entry)))
+        self._effects.append(notes.load_failed(entry, error, entry.count_failure(self._now, self._limits)))
         self._refuse_all(entry, error)
-
-    def _cool_down(self, entry: ModelEntry) -> float:
-        """After a failure: for how many seconds requests are refused now. A death after long service is the first of
-        its kind, and a first death costs nothing."""
-        limits = self._limits
-        was_ready = entry.ready_since is not None
-        if entry.ready_since is not None and entry.ready_since + limits.sound_after_s <= self._now:
-            entry.num_failures = 0
-        entry.num_failures += 1
-        num_doublings = entry.num_failures - (2 if was_ready else 1)
-        cooldown_s = 0.0 if num_doublings < 0 else limits.first_cooldown_s * 2.0 ** min(num_doublings, 30)
-        cooldown_s = min(cooldown_s, limits.longest_cooldown_s)
-        entry.retry_at = self._now + cooldown_s
-        return cooldown_s
 
     def _let_leave(self, entry: ModelEntry, reason: LeaveReason) -> None:
         """When its leases have ended."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hostler.errors import HostlerError
 from hostler.lifecycle.events import LeaveReason, Profile
 from hostler.lifecycle.ledger import Need
+from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.policy import Option, Resident
 from hostler.lifecycle.rooms import Claimant
 from hostler.types import ModelState
@@ -108,6 +109,22 @@ class ModelEntry:
     def reported_state(self) -> ModelState:
         """Its state as people see it: a model that drains is on its way out."""
         return ModelState.UNLOADING if self.is_resident and self.leaving is not None else self.state
+
+    def idle_deadline(self, limits: Limits) -> float:
+        """When it leaves for want of use; infinity: never."""
+        if self.idle_since is None or self.profile.is_pinned:
+            return math.inf
+        wishes = (self.keep_alive_s, self.profile.keep_alive_s, limits.keep_alive_s)
+        return self.idle_since + next((wish for wish in wishes if wish is not None), math.inf)
+
+    def count_failure(self, now: float, limits: Limits) -> float:
+        """Its load failed or its worker died: for how many seconds requests are refused now."""
+        if self.ready_since is not None and self.ready_since + limits.sound_after_s <= now:
+            self.num_failures = 0
+        self.num_failures += 1
+        cooldown_s = limits.cooldown_s(self.num_failures, was_ready=self.ready_since is not None)
+        self.retry_at = now + cooldown_s
+        return cooldown_s
 
     def as_claimant(self) -> Claimant:
         """Only while it `wants_room`."""

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
 from hostler.lifecycle.clock import Clock
@@ -72,7 +72,7 @@ class Journal:
         ]
         return found[-limit:]
 
-    async def follow(self, *, model_id: str | None = None, after: int = 0) -> AsyncIterator[JournalEntry]:
+    async def follow(self, *, model_id: str | None = None, after: int = 0) -> AsyncGenerator[JournalEntry]:
         """What is kept with a higher number, then everything as it happens; never ends by itself."""
         reader: asyncio.Queue[JournalEntry] = asyncio.Queue(MAX_BEHIND)
         self._readers.add(reader)

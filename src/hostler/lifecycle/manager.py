@@ -12,7 +12,7 @@ from hostler.accelerators import Gpus
 from hostler.config import Settings
 from hostler.errors import ServiceError
 from hostler.lifecycle.clock import Clock, SystemClock, Timer
-from hostler.lifecycle.controller import Controller, Limits
+from hostler.lifecycle.controller import Controller
 from hostler.lifecycle.events import (
     Acquire,
     BudgetChanged,
@@ -42,6 +42,7 @@ from hostler.lifecycle.events import (
 from hostler.lifecycle.journal import Journal
 from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.ledger import Need
+from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.placement import Placer, Placing, measured_need, placed, unknown_placing
 from hostler.lifecycle.plan import Plan, make_plan
 from hostler.lifecycle.policy import threads_for
