@@ -37,7 +37,7 @@ class DrivenController:
         self.controller = Controller(limits, budget, registered)
         self.needs = needs or {}
         self.notes: list[Note] = []
-        self.entry = self.controller.entry
+        self.entry = self.controller.stable.get
         self.next_deadline = self.controller.next_deadline
 
     def option(self, model_id: str) -> Option:

@@ -233,13 +233,13 @@ def test_shutting_down_stops_leased_models_too() -> None:
 def test_a_load_reserves_before_it_starts_and_gives_back_when_its_worker_has_exited() -> None:
     controller = DrivenController(3, needs={"a": 60, "b": 60}, budget_bytes=100)
     load(controller, "a", 1)
-    assert controller.controller.ledger.free == {HOST: 40, PLACES: 2}
+    assert controller.controller.stable.ledger.free == {HOST: 40, PLACES: 2}
     assert controller.handle(Acquire(2, "b"), 1.0) == []
     assert controller.handle(Release(1, "a"), 2.0) == [StopWorker("a", 1, LeaveReason.EVICTED)]
-    assert controller.controller.ledger.free == {HOST: 40, PLACES: 2}, "the process still has it"
+    assert controller.controller.stable.ledger.free == {HOST: 40, PLACES: 2}, "the process still has it"
     exited = controller.handle(WorkerExited("a", 1, "exit status 0"), 3.0)
     assert exited == [StartLoad("b", 1, option(60))]
-    assert controller.controller.ledger.free == {HOST: 40, PLACES: 2}
+    assert controller.controller.stable.ledger.free == {HOST: 40, PLACES: 2}
 
 
 def test_two_loads_that_fit_only_one_by_one_are_not_both_started() -> None:
@@ -254,7 +254,7 @@ def test_what_was_measured_takes_the_place_of_the_estimate() -> None:
     controller.handle(Acquire(2, "b"), 0.0)
     effects = controller.handle(LoadSucceeded("a", 1, {HOST: 30, PLACES: 1}), 1.0)
     assert effects == [GrantLease(1, "a", 1), StartLoad("b", 1, option(60))]
-    assert controller.controller.ledger.free == {HOST: 10, PLACES: 1}
+    assert controller.controller.stable.ledger.free == {HOST: 10, PLACES: 1}
 
 
 def test_a_model_that_can_never_fit_is_refused_at_once_with_numbers() -> None:

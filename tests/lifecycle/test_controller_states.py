@@ -154,7 +154,7 @@ class World(RuleBasedStateMachine):
 
     @rule(model_id=model_ids, timer_is_late_s=st.sampled_from([0.0, 0.0, 1.0, 16.0]))
     def acquire(self, model_id: str, timer_is_late_s: float) -> None:
-        entry = self.controller.entry(model_id)
+        entry = self.controller.stable.get(model_id)
         is_ready = entry is not None and entry.is_granting
         self.now += timer_is_late_s
         waiter_id = self.ask(model_id, "lease")
@@ -301,38 +301,36 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def queues_are_bounded(self) -> None:
-        assert all(len(entry.waiters) <= LIMITS.max_waiting_per_model for entry in self.controller.entries())
+        assert all(len(entry.waiters) <= LIMITS.max_waiting_per_model for entry in self.controller.stable)
 
     @invariant()
     def the_controller_counts_the_leases_there_are(self) -> None:
-        counted = {waiter_id: entry.model_id for entry in self.controller.entries() for waiter_id in entry.leases}
+        counted = {waiter_id: entry.model_id for entry in self.controller.stable for waiter_id in entry.leases}
         assert counted == self.leases
 
     @invariant()
     def a_ready_model_keeps_nobody_waiting_but_to_leave(self) -> None:
-        for entry in self.controller.entries():
+        for entry in self.controller.stable:
             assert not (entry.is_granting and entry.waiters)
 
     @invariant()
     def never_more_is_reserved_than_there_is(self) -> None:
-        free = self.controller.ledger.free
+        free = self.controller.stable.ledger.free
         assert all(amount >= 0 for amount in free.values()), free
 
     @invariant()
     def what_has_no_process_holds_nothing(self) -> None:
-        for entry in self.controller.entries():
-            assert bool(self.controller.ledger.held_by(entry.model_id)) == (entry.model_id in self.processes)
+        for entry in self.controller.stable:
+            assert bool(self.controller.stable.ledger.held_by(entry.model_id)) == (entry.model_id in self.processes)
 
     @invariant()
     def nobody_waits_longest_for_room_that_is_there_or_could_be(self) -> None:
-        waiting = [entry for entry in self.controller.entries() if entry.wants_room]
+        waiting = [entry for entry in self.controller.stable if entry.wants_room]
         if not waiting:
             return
         entry = min(waiting, key=lambda candidate: candidate.oldest_waiter.order)
-        held = self.controller.ledger.held_by
-        residents = [
-            other.as_resident(held(other.model_id)) for other in self.controller.entries() if other.is_resident
-        ]
+        held = self.controller.stable.ledger.held_by
+        residents = [other.as_resident(held(other.model_id)) for other in self.controller.stable if other.is_resident]
         coming = [resident.holds for resident in residents if resident.is_going()]
         idle = [
             resident.holds
@@ -340,7 +338,7 @@ class World(RuleBasedStateMachine):
             if resident.state is ModelState.READY and not resident.num_leases and not resident.is_going()
             if not resident.is_pinned and resident.dwells_until(LIMITS.turn_s) <= self.now
         ]
-        free = self.controller.ledger.free
+        free = self.controller.stable.ledger.free
         (option,) = entry.options or ()
         assert not covers(free, option.need), "room that is free is given at once"
         if not covers(plus(free, *coming), option.need):
@@ -348,7 +346,7 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def an_overdue_model_has_somebody_make_way(self) -> None:
-        entries = list(self.controller.entries())
+        entries = list(self.controller.stable)
         overdue = [
             entry for entry in entries if entry.wants_room and entry.oldest_waiter.since + LIMITS.turn_s <= self.now
         ]

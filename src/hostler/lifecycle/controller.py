@@ -16,7 +16,7 @@ Nothing here does anything, waits, or reads a clock, so every interleaving can b
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 from hostler.errors import HostlerError
 from hostler.lifecycle import notes, refusals
@@ -50,10 +50,10 @@ from hostler.lifecycle.events import (
     WorkerExited,
     WorkerHung,
 )
-from hostler.lifecycle.ledger import Ledger, Need
+from hostler.lifecycle.ledger import Need
 from hostler.lifecycle.limits import Limits
-from hostler.lifecycle.policy import Option, Resident, price
-from hostler.lifecycle.rooms import Claimant, Settlement, next_change, settle
+from hostler.lifecycle.policy import Option, price
+from hostler.lifecycle.stable import Stable
 from hostler.types import ModelState
 
 
@@ -63,32 +63,12 @@ class Controller:
     def __init__(self, limits: Limits, budget: Need, profiles: Mapping[str, Profile]) -> None:
         """`budget`: all that models may take, by resource; `profiles`: of all registered models, by id."""
         self._limits = limits
-        self._ledger = Ledger(budget)
-        self._entries = {model_id: ModelEntry(model_id, profile=profile) for model_id, profile in profiles.items()}
+        self.stable = Stable(budget, profiles)
+        """To read for everybody, to change for nobody else."""
         self._is_shutting_down = False
         self._num_arrived = 0
         self._now = 0.0
         self._effects: list[Effect] = []
-
-    def entry(self, model_id: str) -> ModelEntry | None:
-        """To read, never to change; `None` for a model that was never registered, or is forgotten."""
-        return self._entries.get(model_id)
-
-    def entries(self) -> Iterable[ModelEntry]:
-        """To read, never to change."""
-        return self._entries.values()
-
-    @property
-    def ledger(self) -> Ledger:
-        """To read, never to change."""
-        return self._ledger
-
-    def foresee(self, model_id: str, options: Sequence[Option], now: float) -> Settlement:
-        """What would happen if the model were asked for now; nothing does."""
-        self._now = now
-        claimants = [entry.as_claimant() for entry in self._waiting_for_room() if entry.model_id != model_id]
-        claimants.append(Claimant(model_id, options, now))
-        return settle(claimants, self._ledger.budget, self._residents(), now, self._limits.turn_s)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take in what happened; what has to be done about it, in that order."""
@@ -99,7 +79,7 @@ class Controller:
         self._stop_those_due()
         self._estimate()
         self._make_room()
-        for entry in self._entries.values():
+        for entry in self.stable:
             self._answer_waiters(entry)
         return self._effects
 
@@ -107,13 +87,12 @@ class Controller:
         """When `Tick` has to be sent, unless another event comes first."""
         limits = self._limits
         times: list[float] = []
-        for entry in self._entries.values():
+        for entry in self.stable:
             times.extend(waiter.deadline for waiter in (*entry.waiters.values(), *entry.unload_waiters.values()))
             if entry.state is ModelState.LOADING:
                 times.append(entry.progressed + limits.load_stall_timeout_s)
             times.append(entry.idle_deadline(self._limits))
-        claimants = [entry.as_claimant() for entry in self._waiting_for_room()]
-        times += next_change(claimants, self._residents(), self._now, limits.turn_s)
+        times += self.stable.next_change(self._now, limits.turn_s)
         due = min(times, default=math.inf)
         return due if due < math.inf else None
 
@@ -134,7 +113,7 @@ class Controller:
             case RegistryChanged():
                 self._on_registry_changed(event)
             case BudgetChanged():
-                self._ledger.budget = dict(event.budget)
+                self.stable.ledger.budget = dict(event.budget)
             case Drain():
                 self._on_drain()
             case ShutDown():
@@ -143,7 +122,7 @@ class Controller:
                 pass
 
     def _on_wanted(self, event: Acquire | Load) -> None:
-        entry = self._entries.get(event.model_id)
+        entry = self.stable.get(event.model_id)
         if self._is_shutting_down:
             self._refuse(event.waiter_id, refusals.shutting_down())
         elif entry is None or not entry.is_registered:
@@ -171,7 +150,7 @@ class Controller:
         self._answer_waiters(entry)
 
     def _on_unload(self, event: Unload) -> None:
-        entry = self._entries.get(event.model_id)
+        entry = self.stable.get(event.model_id)
         if entry is None or not entry.is_resident:
             self._effects.append(ReportUnloaded(event.waiter_id, was_loaded=False))
             return
@@ -185,7 +164,7 @@ class Controller:
             self._let_leave(entry, LeaveReason.UNLOADED)
 
     def _on_gone(self, event: Withdraw | Release) -> None:
-        if (entry := self._entries.get(event.model_id)) is None:
+        if (entry := self.stable.get(event.model_id)) is None:
             return
         entry.waiters.pop(event.waiter_id, None)
         entry.unload_waiters.pop(event.waiter_id, None)
@@ -196,7 +175,7 @@ class Controller:
                 entry.idle_since = self._now
 
     def _on_estimated(self, event: NeedEstimated) -> None:
-        entry = self._entries.get(event.model_id)
+        entry = self.stable.get(event.model_id)
         if entry is None or not entry.is_estimating or entry.num_estimates != event.number:
             return
         entry.is_estimating = False
@@ -205,7 +184,7 @@ class Controller:
             entry.load_s = event.load_s
 
     def _on_worker(self, event: LoadProgressed | LoadSucceeded | LoadFailed | WorkerHung | WorkerExited) -> None:
-        entry = self._entries.get(event.model_id)
+        entry = self.stable.get(event.model_id)
         if entry is None or entry.generation != event.generation or not entry.is_resident:
             return
         match event:
@@ -229,9 +208,9 @@ class Controller:
         entry.ready_since = entry.idle_since = entry.last_used = self._now
         entry.last_error = entry.last_failure = None
         entry.retry_at = -math.inf
-        self._effects.append(notes.loaded(entry, self._ledger.held_by(entry.model_id), need))
+        self._effects.append(notes.loaded(entry, self.stable.ledger.held_by(entry.model_id), need))
         if need is not None:
-            self._ledger.correct(entry.model_id, need)
+            self.stable.ledger.correct(entry.model_id, need)
         # Now, and not after room was made for others: what has just been loaded must not be their victim.
         self._answer_waiters(entry)
 
@@ -249,7 +228,7 @@ class Controller:
             self._effects.append(notes.died(entry, reason, entry.count_failure(self._now, self._limits)))
         else:
             self._effects.append(notes.unloaded(entry, reason))
-        self._ledger.release(entry.model_id)
+        self.stable.ledger.release(entry.model_id)
         entry.state = ModelState.FAILED if entry.has_failed else ModelState.UNLOADED
         entry.has_failed = False
         entry.leases.clear()
@@ -259,16 +238,16 @@ class Controller:
             self._effects.append(ReportUnloaded(waiter_id, was_loaded=True))
         entry.unload_waiters.clear()
         if not entry.is_registered:
-            del self._entries[entry.model_id]
+            self.stable.forget(entry.model_id)
 
     def _on_registry_changed(self, event: RegistryChanged) -> None:
         for model_id, profile in event.profiles.items():
-            entry = self._entries.setdefault(model_id, ModelEntry(model_id))
+            entry = self.stable.add(model_id)
             entry.is_registered = True
             entry.profile = profile
-        removed = [model_id for model_id, entry in self._entries.items() if model_id not in event.profiles]
+        removed = [entry.model_id for entry in self.stable if entry.model_id not in event.profiles]
         for model_id in sorted({*removed, *event.changed}):
-            entry = self._entries[model_id]
+            entry = self.stable[model_id]
             entry.options = None
             # One that is under way is of the model as it was.
             entry.is_estimating = False
@@ -281,28 +260,28 @@ class Controller:
             elif entry.state is ModelState.READY and entry.leaving is None:
                 self._let_leave(entry, LeaveReason.REGISTRY_CHANGED)
             elif not entry.is_resident and not entry.is_registered:
-                del self._entries[model_id]
+                self.stable.forget(model_id)
 
     def _on_drain(self) -> None:
         self._is_shutting_down = True
-        for entry in self._entries.values():
+        for entry in self.stable:
             self._refuse_all(entry, refusals.shutting_down())
             if entry.state is ModelState.LOADING:
                 self._stop(entry, LeaveReason.SHUTDOWN)
 
     def _on_shut_down(self) -> None:
         self._on_drain()
-        for entry in self._entries.values():
+        for entry in self.stable:
             if entry.state is ModelState.READY:
                 self._stop(entry, LeaveReason.SHUTDOWN)
 
     # --- what follows from any event --------------------------------------------------------------------------------
 
     def _expire_waiters(self) -> None:
-        for entry in self._entries.values():
+        for entry in self.stable:
             for waiter in [waiter for waiter in entry.waiters.values() if waiter.deadline <= self._now]:
                 del entry.waiters[waiter.waiter_id]
-                residents = [other for other in self._entries.values() if other.is_resident]
+                residents = self.stable.in_memory
                 waited_s = self._now - waiter.since
                 self._turn_away(entry, waiter.waiter_id, refusals.wait_timeout(entry, residents, waited_s, self._now))
             for waiter in [waiter for waiter in entry.unload_waiters.values() if waiter.deadline <= self._now]:
@@ -313,7 +292,7 @@ class Controller:
     def _stop_those_due(self) -> None:
         """Those that drained, idled or stalled."""
         stall_s = self._limits.load_stall_timeout_s
-        for entry in self._entries.values():
+        for entry in self.stable:
             if entry.state is ModelState.LOADING and entry.progressed + stall_s <= self._now:
                 self._fail_load(entry, refusals.stalled(entry.model_id, stall_s))
                 self._stop(entry, LeaveReason.STALLED)
@@ -324,34 +303,30 @@ class Controller:
 
     def _estimate(self) -> None:
         """Before room is looked for, what is needed must be known."""
-        for entry in self._entries.values():
+        for entry in self.stable:
             if entry.wants_estimate:
                 entry.is_estimating = True
                 entry.num_estimates += 1
                 self._effects.append(EstimateNeed(entry.model_id, entry.num_estimates))
 
     def _make_room(self) -> None:
-        settlement = self._settlement()
+        settlement = self.stable.settlement(self._now, self._limits.turn_s)
         for model_id in settlement.impossible:
-            pinned = [other for other in self._entries.values() if other.is_resident and other.profile.is_pinned]
-            entry = self._entries[model_id]
-            self._refuse_all(entry, refusals.too_large(entry, self._ledger.budget, pinned))
+            pinned = [other for other in self.stable.in_memory if other.profile.is_pinned]
+            entry = self.stable[model_id]
+            self._refuse_all(entry, refusals.too_large(entry, self.stable.ledger.budget, pinned))
             entry.options = None
         for model_id, option in settlement.starts:
-            self._start_load(self._entries[model_id], option)
+            self._start_load(self.stable[model_id], option)
         for victim, for_model in settlement.evictions:
-            self._stop(self._entries[victim], LeaveReason.EVICTED, for_model)
+            self._stop(self.stable[victim], LeaveReason.EVICTED, for_model)
         for model_id, lacking in settlement.lacking.items():
-            self._note_waiting(self._entries[model_id], lacking)
-        for entry in self._entries.values():
+            self._note_waiting(self.stable[model_id], lacking)
+        for entry in self.stable:
             yields_to = settlement.yields.get(entry.model_id)
             if yields_to is not None and entry.yields_to is None:
                 self._effects.append(notes.yielding(entry, yields_to))
             entry.yields_to = yields_to
-
-    def _settlement(self) -> Settlement:
-        claimants = [entry.as_claimant() for entry in self._waiting_for_room()]
-        return settle(claimants, self._ledger.budget, self._residents(), self._now, self._limits.turn_s)
 
     def _answer_waiters(self, entry: ModelEntry) -> None:
         """Give those who wait for a model that is ready, and stays, what they wait for."""
@@ -371,18 +346,6 @@ class Controller:
 
     # --- building blocks --------------------------------------------------------------------------------------------
 
-    def _waiting_for_room(self) -> list[ModelEntry]:
-        """Models that hold nothing and that somebody waits for, the longest waiting first."""
-        waiting = [entry for entry in self._entries.values() if entry.wants_room]
-        return sorted(waiting, key=lambda entry: entry.oldest_waiter.order)
-
-    def _residents(self) -> list[Resident]:
-        return [
-            entry.as_resident(self._ledger.held_by(entry.model_id))
-            for entry in self._entries.values()
-            if entry.is_resident
-        ]
-
     def _waiter(self, event: Acquire | Load | Unload, *, wants_lease: bool) -> Waiter:
         self._num_arrived += 1
         deadline = self._now + self._limits.acquire_timeout_s
@@ -395,7 +358,7 @@ class Controller:
         entry.load_started = entry.progressed = self._now
         entry.device = option.device
         entry.lacking = None
-        self._ledger.reserve(entry.model_id, option.need)
+        self.stable.ledger.reserve(entry.model_id, option.need)
         self._effects.append(notes.loading(entry, option))
         self._effects.append(StartLoad(entry.model_id, entry.generation, option))
 
@@ -421,7 +384,7 @@ class Controller:
         self._effects.append(StopWorker(entry.model_id, entry.generation, reason))
 
     def _note_leaving(self, entry: ModelEntry, reason: LeaveReason, for_model: str | None = None) -> None:
-        resident = entry.as_resident(self._ledger.held_by(entry.model_id))
+        resident = self.stable.resident(entry)
         idle_s = self._now - (entry.last_used if entry.last_used is not None else self._now)
         cost = price(resident, resident.holds, self._now)
         self._effects.append(notes.leaving(entry, reason, for_model=for_model, idle_s=idle_s, price=cost))
@@ -430,7 +393,7 @@ class Controller:
         """Once for each thing that it waits for."""
         if entry.lacking != lacking:
             entry.lacking = lacking
-            holders = [other for other in self._entries.values() if other.is_resident]
+            holders = self.stable.in_memory
             self._effects.append(notes.waiting(entry, lacking, holders))
 
     def _turn_away(self, entry: ModelEntry, waiter_id: int, error: HostlerError) -> None:

@@ -171,7 +171,7 @@ class ModelManager:
 
     async def unload_all(self, *, force: bool = False) -> list[str]:
         """Unload every model in memory, all at once; the ids of those that were. Raises what `unload` raises."""
-        model_ids = [entry.model_id for entry in self._controller.entries() if entry.is_resident]
+        model_ids = [entry.model_id for entry in self._controller.stable.in_memory]
         unloaded = await asyncio.gather(
             *(self.unload(model_id, force=force) for model_id in model_ids), return_exceptions=True
         )
@@ -204,7 +204,7 @@ class ModelManager:
 
     def status(self, model_id: str) -> ModelStatus:
         """How it is with a model; one that is not registered is unloaded. Never loads anything."""
-        entry = self._controller.entry(model_id)
+        entry = self._controller.stable.get(model_id)
         supervisor = self._supervisors.get(model_id)
         worker = supervisor.worker if supervisor else None
         if entry is None:
@@ -227,30 +227,30 @@ class ModelManager:
         """What would happen if the model were asked for now, and why. Changes nothing."""
         await self._is_probed.wait()
         placing = await self._placer.place(spec)
-        return make_plan(self._controller, spec.id, placing, self._clock.now())
+        return make_plan(self._controller.stable, spec.id, placing, self._clock.now())
 
     @property
     def budget(self) -> Need:
         """What models may take in all, by resource."""
-        return self._controller.ledger.budget
+        return self._controller.stable.ledger.budget
 
     @property
     def free(self) -> Need:
         """What of the budget is promised to nobody, by resource."""
-        return self._controller.ledger.free
+        return self._controller.stable.ledger.free
 
     def reserved(self, model_id: str) -> Need:
         """What is reserved for a model, by resource; empty for one that is not in memory."""
-        return self._controller.ledger.held_by(model_id)
+        return self._controller.stable.ledger.held_by(model_id)
 
     def loaded_ids(self) -> list[str]:
         """Models that are ready, in the order of the registry."""
-        return [entry.model_id for entry in self._controller.entries() if entry.reported_state is ModelState.READY]
+        return [entry.model_id for entry in self._controller.stable if entry.reported_state is ModelState.READY]
 
     @property
     def current_model(self) -> str | None:
         """The last used of the models in `loaded_ids`."""
-        ready = [entry for entry in self._controller.entries() if entry.reported_state is ModelState.READY]
+        ready = [entry for entry in self._controller.stable if entry.reported_state is ModelState.READY]
         return max(ready, key=lambda entry: entry.last_used or 0.0).model_id if ready else None
 
     async def free_cached_memory(self) -> int:
@@ -396,7 +396,7 @@ class ModelManager:
 
     def _share_threads(self) -> None:
         """Before a new lease's holder can use it, since all this happens without an await."""
-        busy = [entry.model_id for entry in self._controller.entries() if entry.leases]
+        busy = [entry.model_id for entry in self._controller.stable if entry.leases]
         num_threads = threads_for(len(busy), self._settings.total_threads)
         for supervisor in (self._supervisors[model_id] for model_id in busy):
             if supervisor.worker is not None and supervisor.num_threads != num_threads:

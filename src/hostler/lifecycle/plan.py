@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hostler.lifecycle import notes
-from hostler.lifecycle.controller import Controller
 from hostler.lifecycle.entry import ModelEntry
 from hostler.lifecycle.ledger import Need
+from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.placement import Placing
 from hostler.lifecycle.policy import Option
+from hostler.lifecycle.stable import Stable
 from hostler.types import Footprint, ModelState
 
 
@@ -48,30 +49,30 @@ class Plan:
     first."""
 
 
-def make_plan(controller: Controller, model_id: str, placing: Placing, now: float) -> Plan:
-    entry = controller.entry(model_id)
-    residents = [other for other in controller.entries() if other.is_resident]
+def make_plan(stable: Stable, model_id: str, placing: Placing, now: float) -> Plan:
+    entry = stable.get(model_id)
+    residents = stable.in_memory
     load_s = entry.load_s if entry is not None and entry.load_s is not None else placing.load_s
     option = placing.options[0]
     lacking: Need = {}
     victims: list[PlannedVictim] = []
     expected_s: float | None = load_s
     if entry is not None and entry.state in (ModelState.READY, ModelState.LOADING):
-        option = Option(entry.device or option.device, controller.ledger.held_by(model_id))
+        option = Option(entry.device or option.device, stable.ledger.held_by(model_id))
         is_ready = entry.state is ModelState.READY
         verdict = "loaded" if is_ready else "loading"
         text = f"{model_id} is {'in memory' if is_ready else 'being loaded'}"
         expected_s = 0.0 if is_ready else load_s and max(0.0, load_s - (now - entry.load_started))
     else:
-        settlement = controller.foresee(model_id, placing.options, now)
+        settlement = stable.foresee(model_id, placing.options, now, Limits.turn_s)
         started = dict(settlement.starts)
         lacking = settlement.lacking.get(model_id, {})
         victims = [
-            _victim(other, controller, now) for other in residents if (other.model_id, model_id) in settlement.evictions
+            _victim(other, stable, now) for other in residents if (other.model_id, model_id) in settlement.evictions
         ]
         if model_id in settlement.impossible:
             verdict, expected_s = "never_fits", None
-            budget = notes.amounts(controller.ledger.budget)
+            budget = notes.amounts(stable.ledger.budget)
             text = f"{model_id} needs {notes.amounts(option.need)}; models may take {budget}"
         elif model_id in started:
             option, verdict = started[model_id], "fits"
@@ -90,8 +91,8 @@ def make_plan(controller: Controller, model_id: str, placing: Placing, now: floa
         text=text,
         option=option,
         footprint=placing.footprint,
-        budget=controller.ledger.budget,
-        free=controller.ledger.free,
+        budget=stable.ledger.budget,
+        free=stable.ledger.free,
         lacking=lacking,
         victims=victims,
         in_flight={other.model_id: len(other.leases) for other in residents},
@@ -99,13 +100,13 @@ def make_plan(controller: Controller, model_id: str, placing: Placing, now: floa
     )
 
 
-def _victim(entry: ModelEntry, controller: Controller, now: float) -> PlannedVictim:
+def _victim(entry: ModelEntry, stable: Stable, now: float) -> PlannedVictim:
     idle_s = now - (entry.last_used if entry.last_used is not None else entry.load_started)
     took = f", and it took {entry.load_s:.1f} s to load" if entry.load_s is not None else ""
     return PlannedVictim(
         model_id=entry.model_id,
         reason=f"idle for {idle_s:.0f} s{took}: the least to lose for the room it gives",
-        holds=controller.ledger.held_by(entry.model_id),
+        holds=stable.ledger.held_by(entry.model_id),
         idle_s=idle_s,
         load_s=entry.load_s,
     )
