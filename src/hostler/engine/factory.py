@@ -10,7 +10,7 @@ from hostler.engine.beams.limits import BeamLimits
 from hostler.engine.causal.runner import CausalRunner
 from hostler.engine.core import EngineCore
 from hostler.engine.kv_cache import BLOCK_SIZE, KVCacheManager
-from hostler.engine.packed_linear import pack_linears
+from hostler.engine.packed_linear import own_memory, pack_linears
 from hostler.engine.scheduler import Scheduler
 from hostler.engine.seq2seq.runner import Seq2SeqRunner
 from hostler.engine.text.input_processor import InputProcessor, ModelLimits
@@ -20,7 +20,8 @@ from hostler.registry import ModelSpec
 from hostler.types import ChatFormat, ModelFacts
 
 CACHE_SHARE = 0.25
-"""Part of the memory that is free after the load which the keys and values of this one model may take."""
+"""Part of the memory that is free after the load which the keys and values of this one model may take, where nobody has
+said how much."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def build_engine(loaded: LoadedModel, spec: ModelSpec) -> Engine:
     Raises:
         ModelLoadError: the architecture cannot be served.
     """
-    pack_linears(loaded.model)
+    if pack_linears(loaded.model):
+        own_memory(loaded.model)
     runner = Seq2SeqRunner(loaded.model) if loaded.facts.is_encoder_decoder else CausalRunner(loaded.model)
     can_reuse = spec.reuse_prefixes and isinstance(runner, CausalRunner) and runner.can_reuse_prefixes
     keeper = runner if isinstance(runner, CausalRunner) and can_reuse else None
@@ -76,10 +78,14 @@ def _eos_token_ids(loaded: LoadedModel) -> frozenset[int]:
 
 
 def _cache_capacity_tokens(loaded: LoadedModel, spec: ModelSpec) -> int:
-    """Never less than one sequence of full length, so that every admitted request can be finished alone."""
+    """Never less than one sequence of full length, so that every admitted request can be finished alone; never more
+    than as many as are computed at once."""
     max_model_len: int = loaded.facts.max_model_len
     least = -(-max_model_len // BLOCK_SIZE) * BLOCK_SIZE
-    affordable: int = int(_free_bytes(loaded.model.device) * CACHE_SHARE) // max(1, _cache_bytes_per_token(loaded))
+    bound_bytes = spec.kv_cache_bytes
+    if bound_bytes is None:
+        bound_bytes = int(_free_bytes(loaded.model.device) * CACHE_SHARE)
+    affordable: int = bound_bytes // max(1, _cache_bytes_per_token(loaded))
     return max(least, min(affordable, least * spec.max_num_seqs))
 
 

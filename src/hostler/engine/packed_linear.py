@@ -134,6 +134,15 @@ def pack_linears(model: PreTrainedModel) -> int:
     return num_packed
 
 
+@torch.no_grad()
+def own_memory(model: nn.Module) -> None:
+    """Copy the tensors that are views of something larger, in place: the file that weights are mapped from stays in
+    memory as long as one of them looks into it."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.untyped_storage().nbytes() > tensor.nbytes:
+            tensor.data = tensor.data.clone()
+
+
 def _is_packable(module: nn.Module, shared: set[int]) -> TypeGuard[nn.Linear]:
     # Exactly: what derives from it (quantised layers, for one) has a forward of its own.
     if type(module) is not nn.Linear or id(module.weight) in shared:

@@ -23,6 +23,9 @@ from hostler.types import ChatFormat, LoadProgress, ModelFacts, ModelType
 
 logger = logging.getLogger(__name__)
 
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
+"""What torch, its allocators and the system say when there is none left."""
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -43,7 +46,7 @@ def load_model(spec: ModelSpec, local: LocalModel, on_progress: Callable[[LoadPr
     silence_transformers()
     total_bytes = sum(file.stat().st_size for file in local.folder.glob("*.safetensors"))
     on_progress(LoadProgress(stage="loading", total_bytes=total_bytes))
-    with foreign_errors_translated(spec.name):
+    with foreign_errors_translated(spec.name, total_bytes):
         device = choose_device(spec.device)
         dtype = choose_dtype(spec.torch_dtype, device)
         raw_config = json.loads((local.folder / "config.json").read_text(encoding="utf-8"))
@@ -85,22 +88,27 @@ def silence_transformers() -> None:
 
 
 @contextmanager
-def foreign_errors_translated(name: str) -> Iterator[None]:
+def foreign_errors_translated(name: str, weights_bytes: int | None = None) -> Iterator[None]:
     """Turn whatever torch and transformers raise into `ModelLoadError`. Their own words may hold local paths, so
-    they go to the log only."""
+    they go to the log only. `weights_bytes`: what the model has, where that is known."""
     try:
         yield
     except HostlerError:
         raise
     except Exception as exc:
         logger.warning("model_not_loadable model=%s", name, exc_info=exc)
-        raise ModelLoadError(f"{name} {_what_failed(exc)}") from exc
+        raise ModelLoadError(f"{name} {_what_failed(exc, weights_bytes)}") from exc
 
 
-def _what_failed(exc: Exception) -> str:
-    # torch's CPU allocator and safetensors' writer have no error class of their own for these.
-    if isinstance(exc, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(exc):
-        return "does not fit into the memory that is free; unload other models or use a smaller one"
+def _what_failed(exc: Exception, weights_bytes: int | None) -> str:
+    # Mapping a file, torch's CPU allocator and safetensors' writer have no error class of their own for these.
+    is_out_of_memory = isinstance(exc, MemoryError | torch.OutOfMemoryError) or getattr(exc, "errno", 0) == errno.ENOMEM
+    if is_out_of_memory or any(words in str(exc) for words in _OUT_OF_MEMORY):
+        weights = f" (its weights have {weights_bytes} bytes)" if weights_bytes is not None else ""
+        return (
+            f"does not fit into the memory that is free{weights}; lower memory_budget, so that other models make"
+            " room for it, set torch_dtype: bfloat16, or use a smaller model"
+        )
     if (isinstance(exc, OSError) and exc.errno == errno.ENOSPC) or "No space left on device" in str(exc):
         return "could not be converted: no space is left on the disk; free some, or set HOSTLER_CACHE_DIR"
     if isinstance(exc, OSError):

@@ -20,12 +20,14 @@ from hostler.worker.messages import (
     FreeCachedMemory,
     FromWorker,
     Generate,
+    HeartbeatReport,
     Load,
     Loaded,
     LoadFailed,
     Outputs,
     Progress,
     ReportDeviceMemory,
+    ReportHeartbeat,
     RequestFailed,
     SetNumThreads,
     Stop,
@@ -117,6 +119,12 @@ class WorkerClient:
         answer = await self._call(call_id, ReportDeviceMemory(call_id=call_id))
         assert isinstance(answer, DeviceMemoryReport)
         return answer.devices
+
+    async def seconds_since_step(self) -> float:
+        call_id = next(self._ids)
+        answer = await self._call(call_id, ReportHeartbeat(call_id=call_id))
+        assert isinstance(answer, HeartbeatReport)
+        return answer.seconds_since_step
 
     def set_num_threads(self, num_threads: int) -> None:
         self._send(SetNumThreads(num_threads=num_threads))
@@ -211,7 +219,11 @@ class WorkerClient:
             case RequestFailed(request_id=request_id, error=error):
                 if (generation := self._generations.pop(request_id, None)) is not None:
                     generation.fail(error.rebuild())
-            case CachedMemoryFreed(call_id=call_id) | DeviceMemoryReport(call_id=call_id):
+            case (
+                CachedMemoryFreed(call_id=call_id)
+                | DeviceMemoryReport(call_id=call_id)
+                | HeartbeatReport(call_id=call_id)
+            ):
                 if (call := self._calls.get(call_id)) is not None:
                     _resolve(call, message)
 

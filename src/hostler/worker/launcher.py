@@ -5,6 +5,7 @@ import atexit
 import importlib
 import logging
 import multiprocessing
+import multiprocessing.util
 import os
 import socket
 import threading
@@ -22,7 +23,11 @@ from hostler.worker.messages import WorkerConfig
 logger = logging.getLogger(__name__)
 
 _WORKER_MODULE = "hostler.worker.process"
+_WARM_MODULE = "hostler.worker.warm"
 """Named, not imported: what is imported there has no place in the gateway."""
+FORKSERVER_FOLDER = "HOSTLER_FORKSERVER_FOLDER"
+"""Environment variable that tells the forkserver where its socket is: in a folder that it removes where the gateway was
+killed and could not."""
 
 _WORKER_ENVIRONMENT = {
     # libgomp reads these when it is loaded. With its default, threads that wait spin, and two busy workers on two cores
@@ -72,7 +77,8 @@ class ForkserverLauncher:
         # wait for this process to close their sockets.
         atexit.register(self._kill_all)
         if isinstance(self._context, ForkServerContext):
-            self._context.set_forkserver_preload([_WORKER_MODULE])
+            self._context.set_forkserver_preload([_WARM_MODULE])
+            os.environ[FORKSERVER_FOLDER] = multiprocessing.util.get_temp_dir()
             self._executor.submit(_warm_up)
 
     async def launch(self, spec: ModelSpec) -> WorkerClient:

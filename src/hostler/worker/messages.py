@@ -72,6 +72,12 @@ class ReportDeviceMemory(Struct, frozen=True, tag="report_device_memory"):
     call_id: int
 
 
+class ReportHeartbeat(Struct, frozen=True, tag="report_heartbeat"):
+    """Answered by `HeartbeatReport`, at once: also while the model is loaded, or a step goes on."""
+
+    call_id: int
+
+
 class SetNumThreads(Struct, frozen=True, tag="set_num_threads"):
     """From the next step on, compute with so many threads. Not answered."""
 
@@ -82,7 +88,7 @@ class Stop(Struct, frozen=True, tag="stop"):
     """End the process now; what still runs is dropped."""
 
 
-ToWorker = Load | Generate | Abort | FreeCachedMemory | ReportDeviceMemory | SetNumThreads | Stop
+ToWorker = Load | Generate | Abort | FreeCachedMemory | ReportDeviceMemory | ReportHeartbeat | SetNumThreads | Stop
 
 
 class ErrorReport(Struct, frozen=True):
@@ -148,8 +154,22 @@ class DeviceMemoryReport(Struct, frozen=True, tag="device_memory_report"):
     devices: list[DeviceMemory]
 
 
+class HeartbeatReport(Struct, frozen=True, tag="heartbeat_report"):
+    call_id: int
+    seconds_since_step: float
+    """Since the engine last ended a step or was given work; 0 while it has none."""
+
+
 FromWorker = (
-    Progress | Loaded | LoadFailed | Admitted | Outputs | RequestFailed | CachedMemoryFreed | DeviceMemoryReport
+    Progress
+    | Loaded
+    | LoadFailed
+    | Admitted
+    | Outputs
+    | RequestFailed
+    | CachedMemoryFreed
+    | DeviceMemoryReport
+    | HeartbeatReport
 )
 
 _HEADER = struct.Struct(">I")

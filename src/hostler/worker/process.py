@@ -6,7 +6,6 @@ would hold memory for nobody. When either thread fails, the process ends as well
 gateway, and the next one starts a new process.
 """
 
-import gc
 import logging
 import os
 import signal
@@ -17,16 +16,19 @@ from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import NoReturn
 
+import msgspec
 import torch
 from tqdm import tqdm
 
 from hostler.engine.factory import Engine, build_engine
 from hostler.errors import EngineRequestError, HostlerError, ModelLoadError
 from hostler.logs import configure_logging
-from hostler.models.loader import load_model
+from hostler.models.loader import foreign_errors_translated, load_model
 from hostler.models.prepare import prepare
-from hostler.types import DeviceMemory, LoadProgress
+from hostler.types import LoadProgress
+from hostler.worker import process_memory
 from hostler.worker.admission import AdmissionControl
+from hostler.worker.heartbeat import Heartbeat
 from hostler.worker.messages import (
     Abort,
     Admitted,
@@ -36,6 +38,7 @@ from hostler.worker.messages import (
     FreeCachedMemory,
     FromWorker,
     Generate,
+    HeartbeatReport,
     Load,
     Loaded,
     LoadFailed,
@@ -43,12 +46,14 @@ from hostler.worker.messages import (
     Outputs,
     Progress,
     ReportDeviceMemory,
+    ReportHeartbeat,
     RequestFailed,
     SetNumThreads,
     ToWorker,
     decoder_of_worker,
     encode,
 )
+from hostler.worker.orphans import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +63,7 @@ BROKEN_STATUS = 70
 
 def main(gateway: socket.socket) -> NoReturn:
     """Entry point of a freshly forked worker. `gateway` is its end of the socket pair."""
+    end_with_parent()
     # Ctrl-C and a service manager's SIGTERM reach the whole group, but it is the gateway that decides when a worker
     # ends: streams are allowed to finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -81,6 +87,7 @@ class Worker:
         """Set by the main thread before it sends `Loaded`, so before the first request comes."""
         self._admissions: AdmissionControl | None = None
         """Set with the engine."""
+        self._heartbeat = Heartbeat()
 
     def run(self) -> None:
         """Load, then serve until the process ends; returns when the load failed, or was never asked for."""
@@ -101,7 +108,13 @@ class Worker:
             self._send(LoadFailed(error=ErrorReport.of(error)))
             return
         admissions = self._admissions = AdmissionControl(first.spec.max_queued_requests)
-        self._send(Loaded(facts=engine.facts))
+        self._send(
+            Loaded(
+                facts=msgspec.structs.replace(
+                    engine.facts, host_bytes=process_memory.host_bytes(), device_bytes=process_memory.device_bytes()
+                )
+            )
+        )
         try:
             self._serve(engine, admissions)
         except Exception:
@@ -119,7 +132,8 @@ class Worker:
         )
         loaded = load_model(spec, local, self._report_progress)
         self._report_progress(LoadProgress(stage="warming"))
-        return build_engine(loaded, spec)
+        with foreign_errors_translated(spec.name, loaded.facts.memory_bytes):
+            return build_engine(loaded, spec)
 
     def _report_progress(self, progress: LoadProgress) -> None:
         self._send(Progress(progress=progress))
@@ -127,6 +141,7 @@ class Worker:
     def _serve(self, engine: Engine, admissions: AdmissionControl) -> NoReturn:
         while True:
             self._do_what_came(wait=not engine.core.has_unfinished_requests())
+            self._heartbeat.beat()
             if not engine.core.has_unfinished_requests():
                 continue
             step = engine.core.step()
@@ -138,7 +153,10 @@ class Worker:
 
     def _do_what_came(self, *, wait: bool) -> None:
         if wait:
-            self._inbox.get()()
+            self._heartbeat.rest()
+            action = self._inbox.get()
+            self._heartbeat.beat()
+            action()
         while True:
             try:
                 action = self._inbox.get_nowait()
@@ -165,7 +183,11 @@ class Worker:
             case FreeCachedMemory(call_id=call_id):
                 self._inbox.put(lambda: self._free_cached_memory(call_id))
             case ReportDeviceMemory(call_id=call_id):
-                self._inbox.put(lambda: self._send(DeviceMemoryReport(call_id=call_id, devices=_device_memory())))
+                self._inbox.put(
+                    lambda: self._send(DeviceMemoryReport(call_id=call_id, devices=process_memory.device_memory()))
+                )
+            case ReportHeartbeat(call_id=call_id):
+                self._send(HeartbeatReport(call_id=call_id, seconds_since_step=self._heartbeat.seconds_since()))
             case SetNumThreads(num_threads=num_threads):
                 self._inbox.put(lambda: torch.set_num_threads(num_threads))
             case _:
@@ -190,7 +212,7 @@ class Worker:
     def _free_cached_memory(self, call_id: int) -> None:
         """In the main thread, between two steps."""
         self._loaded_engine.core.drop_kept()
-        self._send(CachedMemoryFreed(call_id=call_id, freed_bytes=_free_cached()))
+        self._send(CachedMemoryFreed(call_id=call_id, freed_bytes=process_memory.free_cached()))
 
     def _refuse(self, request_id: int, error: HostlerError) -> None:
         self._loaded_admissions.leave([request_id])
@@ -229,34 +251,6 @@ class Worker:
                 self._gateway.sendall(encode(message))
             except ConnectionError:
                 _leave()
-
-
-def _free_cached() -> int:
-    """Give cached blocks of torch's allocators back to their devices; how many bytes."""
-    gc.collect()
-    if not torch.cuda.is_available():
-        return 0
-    before = _reserved_bytes()
-    torch.cuda.empty_cache()
-    return before - _reserved_bytes()
-
-
-def _reserved_bytes() -> int:
-    return sum(int(torch.cuda.memory_reserved(device)) for device in range(torch.cuda.device_count()))
-
-
-def _device_memory() -> list[DeviceMemory]:
-    if not torch.cuda.is_available():
-        return []
-    return [
-        DeviceMemory(
-            device_id=device,
-            allocated_bytes=torch.cuda.memory_allocated(device),
-            reserved_bytes=torch.cuda.memory_reserved(device),
-        )
-        for device in range(torch.cuda.device_count())
-        if torch.cuda.memory_reserved(device)
-    ]
 
 
 def _leave(status: int = 0) -> NoReturn:
