@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -21,6 +22,15 @@ from hostler.engine.text.output_processor import OutputProcessor
 from hostler.errors import HostlerError
 from hostler.types import Admission, ChatFormat, FinishReason, Prompt, SamplingParams, TokenLogprobs
 from tests.tiny_models import MAX_POSITIONS
+
+FEW = frozenset({"gpt2", "bloom", "llama", "gemma3", "mistral", "falcon", "mamba2", "jamba"})
+"""Families that differ most in what the engine has to do: learned positions, ALiBi, rotary ones, windows and soft caps, a
+window, one key for all heads, no cache of keys, and both."""
+
+
+def few_at_once(families: Iterable[str]) -> list[Any]:
+    """All families to parametrise over; all but a few of them are for `make test-long`."""
+    return [family if family in FEW else pytest.param(family, marks=pytest.mark.long) for family in families]
 
 
 class TinyModel:

@@ -9,7 +9,7 @@ from hostler.engine import scheduler
 from hostler.engine.causal.runner import CausalRunner
 from hostler.engine.prefix_cache import LEAST_REUSED_TOKENS
 from hostler.types import FinishReason, SamplingParams, TokenPrompt
-from tests.engine.harness import Collected, TinyEngine, TinyModel
+from tests.engine.harness import Collected, TinyEngine, TinyModel, few_at_once
 from tests.engine.test_neighbours import random_params
 from tests.tiny_models import ALONE_FAMILIES, CAUSAL_FAMILIES, FAMILIES
 
@@ -37,7 +37,7 @@ def alone(model: TinyModel, prompt: list[int], params: SamplingParams) -> list[C
 
 
 @pytest.mark.parametrize("chunk", [512, 16])
-@pytest.mark.parametrize("family", REUSING_FAMILIES)
+@pytest.mark.parametrize("family", few_at_once(REUSING_FAMILIES))
 def test_a_growing_chat_goes_on_where_it_was_and_equals_generate(family: str, chunk: int, tiny: Tiny) -> None:
     model = tiny(family)
     rng = random.Random(5)
@@ -80,7 +80,7 @@ def test_a_prompt_that_is_to_be_scored_is_computed_again(tiny: Tiny) -> None:
     assert len(scored.prompt_logprobs) == 50
 
 
-@pytest.mark.parametrize("family", REUSING_FAMILIES)
+@pytest.mark.parametrize("family", few_at_once(REUSING_FAMILIES))
 def test_a_prefix_comes_from_a_sequence_that_still_runs(family: str, tiny: Tiny) -> None:
     model = tiny(family)
     tokens = ordinary_tokens(model)
