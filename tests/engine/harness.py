@@ -24,8 +24,8 @@ from hostler.types import Admission, ChatFormat, FinishReason, Prompt, SamplingP
 from tests.tiny_models import MAX_POSITIONS
 
 FEW = frozenset({"gpt2", "bloom", "llama", "gemma3", "mistral", "falcon", "mamba2", "jamba"})
-"""Families that differ most in what the engine has to do: learned positions, ALiBi, rotary ones, windows and soft caps, a
-window, one key for all heads, no cache of keys, and both."""
+"""Families that differ most in what the engine has to do: learned positions, ALiBi, rotary ones, windows and soft caps,
+a window, one key for all heads, no cache of keys, and both."""
 
 
 def few_at_once(families: Iterable[str]) -> list[Any]:
