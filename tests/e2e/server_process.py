@@ -21,13 +21,21 @@ END_TIMEOUT_S = 60.0
 
 
 class ServerProcess:
-    """`hostler serve` on a free port. Leaving the `with` kills what is still there."""
+    """`hostler serve` on a free port, unless one is given. Leaving the `with` kills what is still there."""
 
-    def __init__(self, config: Path, cache_dir: Path, log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        config: Path,
+        cache_dir: Path,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        port: int = 0,
+    ) -> None:
         """`log`: the file that its stderr goes to."""
         own_variables = {name.upper() for name in (*Settings.model_fields, "auto_unload_minutes", "transformers_cache")}
         inherited = {name: value for name, value in os.environ.items() if name not in own_variables}
-        command: list[str | Path] = [HOSTLER, "serve", "--port", "0", "--config", config]
+        command: list[str | Path] = [HOSTLER, "serve", "--port", str(port), "--config", config]
         self.log = log
         with log.open("w") as stderr:
             self.process = psutil.Popen(
