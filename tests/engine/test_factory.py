@@ -1,4 +1,4 @@
-"""An engine put together as a worker does it, on a machine that has nothing left for its cache."""
+"""An engine put together as a worker does it, on a machine that has nothing left for its cache unless it is told."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def _no_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(factory, "_free_bytes", none)
 
 
-def engine_of(tiny: TinyModel, max_model_len: int) -> Engine:
+def loaded_of(tiny: TinyModel, max_model_len: int) -> LoadedModel:
     facts = ModelFacts(
         architecture=type(tiny.model).__name__,
         is_encoder_decoder=tiny.is_encoder_decoder,
@@ -37,7 +37,11 @@ def engine_of(tiny: TinyModel, max_model_len: int) -> Engine:
         memory_bytes=0,
         load_s=0.0,
     )
-    return build_engine(LoadedModel(tiny.model, tiny.tokenizer, facts), spec_of("tiny"))
+    return LoadedModel(tiny.model, tiny.tokenizer, facts)
+
+
+def engine_of(tiny: TinyModel, max_model_len: int) -> Engine:
+    return build_engine(loaded_of(tiny, max_model_len), spec_of("tiny"))
 
 
 def num_answered(engine: Engine, num_prompt_tokens: int, params: SamplingParams) -> list[int]:
@@ -74,3 +78,27 @@ def test_whatever_fits_encoder_and_decoder_fits_the_cache(max_model_len: int, ti
     assert num_answered(engine, 1, to_the_end) == [max_model_len - 1] * 3
     with pytest.raises(ContextLengthError, match=f"{max_model_len + 1} tokens.* context {max_model_len}"):
         num_answered(engine, max_model_len + 1, to_the_end)
+
+
+@pytest.mark.parametrize(
+    ("family", "bytes_per_token"),
+    # Keys and values of each layer, in float32: two of GPT-2's, and those of T5's two decoder layers and of what they
+    # read of the encoder's output.
+    [("gpt2", 2 * 2 * 32 * 4), ("t5", 2 * 2 * 2 * 32 * 4)],
+)
+@pytest.mark.parametrize(
+    ("kv_cache_tokens", "capacity_tokens"), [(0, 112), (111, 112), (300, 300), (4 * 112, 4 * 112), (10**6, 4 * 112)]
+)
+def test_the_cache_takes_the_bytes_it_is_given_between_one_full_sequence_and_all(
+    family: str, bytes_per_token: int, kv_cache_tokens: int, capacity_tokens: int, tiny: Tiny
+) -> None:
+    spec = spec_of("tiny", kv_cache_bytes=kv_cache_tokens * bytes_per_token, max_num_seqs=4)
+    assert factory._cache_capacity_tokens(loaded_of(tiny(family), 100), spec) == capacity_tokens
+
+
+def test_without_a_number_it_takes_a_share_of_what_is_free(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    def free(_: torch.device) -> int:
+        return 4 * 200 * 512
+
+    monkeypatch.setattr(factory, "_free_bytes", free)
+    assert factory._cache_capacity_tokens(loaded_of(tiny("gpt2"), 100), spec_of("tiny")) == 200

@@ -136,11 +136,10 @@ def pack_linears(model: PreTrainedModel) -> int:
 
 @torch.no_grad()
 def own_memory(model: nn.Module) -> None:
-    """Copy the tensors that are views of something larger, in place: the file that weights are mapped from stays in
-    memory as long as one of them looks into it."""
+    """Copy all that was not packed, in place: the file that weights are mapped from, with the plain form of those that
+    were, stays in memory as long as one tensor looks into it."""
     for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.untyped_storage().nbytes() > tensor.nbytes:
-            tensor.data = tensor.data.clone()
+        tensor.data = tensor.data.clone()
 
 
 def _is_packable(module: nn.Module, shared: set[int]) -> TypeGuard[nn.Linear]:
