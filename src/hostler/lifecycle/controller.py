@@ -28,6 +28,7 @@ from hostler.lifecycle.events import (
     Effect,
     EstimateNeed,
     Event,
+    ForOneModel,
     GrantLease,
     LeaveReason,
     Load,
@@ -74,20 +75,23 @@ class Controller:
         """Take in what happened; what has to be done about it, in that order."""
         self._now = now
         self._effects = []
+        if isinstance(event, ForOneModel):
+            self.stable.touch(event.model_id)
         self._take_in(event)
         self._expire_waiters()
         self._stop_those_due()
         self._estimate()
         self._make_room()
-        for entry in self.stable:
+        for entry in self.stable.active:
             self._answer_waiters(entry)
+        self.stable.let_rest()
         return self._effects
 
     def next_deadline(self) -> float | None:
         """When `Tick` has to be sent, unless another event comes first."""
         limits = self._limits
         times: list[float] = []
-        for entry in self.stable:
+        for entry in self.stable.active:
             times.extend(waiter.deadline for waiter in (*entry.waiters.values(), *entry.unload_waiters.values()))
             if entry.state is ModelState.LOADING:
                 times.append(entry.progressed + limits.load_stall_timeout_s)
@@ -247,6 +251,7 @@ class Controller:
             entry.profile = profile
         removed = [entry.model_id for entry in self.stable if entry.model_id not in event.profiles]
         for model_id in sorted({*removed, *event.changed}):
+            self.stable.touch(model_id)
             entry = self.stable[model_id]
             entry.options = None
             # One that is under way is of the model as it was.
@@ -264,21 +269,21 @@ class Controller:
 
     def _on_drain(self) -> None:
         self._is_shutting_down = True
-        for entry in self.stable:
+        for entry in self.stable.active:
             self._refuse_all(entry, refusals.shutting_down())
             if entry.state is ModelState.LOADING:
                 self._stop(entry, LeaveReason.SHUTDOWN)
 
     def _on_shut_down(self) -> None:
         self._on_drain()
-        for entry in self.stable:
+        for entry in self.stable.active:
             if entry.state is ModelState.READY:
                 self._stop(entry, LeaveReason.SHUTDOWN)
 
     # --- what follows from any event --------------------------------------------------------------------------------
 
     def _expire_waiters(self) -> None:
-        for entry in self.stable:
+        for entry in self.stable.active:
             for waiter in [waiter for waiter in entry.waiters.values() if waiter.deadline <= self._now]:
                 del entry.waiters[waiter.waiter_id]
                 residents = self.stable.in_memory
@@ -292,7 +297,7 @@ class Controller:
     def _stop_those_due(self) -> None:
         """Those that drained, idled or stalled."""
         stall_s = self._limits.load_stall_timeout_s
-        for entry in self.stable:
+        for entry in self.stable.active:
             if entry.state is ModelState.LOADING and entry.progressed + stall_s <= self._now:
                 self._fail_load(entry, refusals.stalled(entry.model_id, stall_s))
                 self._stop(entry, LeaveReason.STALLED)
@@ -303,7 +308,7 @@ class Controller:
 
     def _estimate(self) -> None:
         """Before room is looked for, what is needed must be known."""
-        for entry in self.stable:
+        for entry in self.stable.active:
             if entry.wants_estimate:
                 entry.is_estimating = True
                 entry.num_estimates += 1
@@ -322,7 +327,7 @@ class Controller:
             self._stop(self.stable[victim], LeaveReason.EVICTED, for_model)
         for model_id, lacking in settlement.lacking.items():
             self._note_waiting(self.stable[model_id], lacking)
-        for entry in self.stable:
+        for entry in self.stable.active:
             yields_to = settlement.yields.get(entry.model_id)
             if yields_to is not None and entry.yields_to is None:
                 self._effects.append(notes.yielding(entry, yields_to))
@@ -366,7 +371,10 @@ class Controller:
         entry.has_failed = True
         entry.last_error = error.message
         entry.last_failure = error
-        self._effects.append(notes.load_failed(entry, error, entry.count_failure(self._now, self._limits)))
+        cooldown_s = entry.count_failure(self._now, self._limits)
+        if error.retryable and error.retry_after_s is None:
+            error.retry_after_s = cooldown_s
+        self._effects.append(notes.load_failed(entry, error, cooldown_s))
         self._refuse_all(entry, error)
 
     def _let_leave(self, entry: ModelEntry, reason: LeaveReason) -> None:

@@ -87,6 +87,11 @@ class ModelEntry:
         return self.state in (ModelState.LOADING, ModelState.READY, ModelState.UNLOADING)
 
     @property
+    def is_active(self) -> bool:
+        """Whether anything can happen to it without an event that names it."""
+        return self.is_resident or self.is_estimating or bool(self.waiters or self.unload_waiters)
+
+    @property
     def is_granting(self) -> bool:
         """Whether a request gets its lease at once."""
         return self.state is ModelState.READY and self.leaving is None and self.yields_to is None

@@ -194,7 +194,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = (
+ForOneModel = (
     Acquire
     | Load
     | Unload
@@ -206,12 +206,8 @@ Event = (
     | LoadFailed
     | WorkerHung
     | WorkerExited
-    | RegistryChanged
-    | BudgetChanged
-    | Drain
-    | ShutDown
-    | Tick
 )
+Event = ForOneModel | RegistryChanged | BudgetChanged | Drain | ShutDown | Tick
 
 # --- effects --------------------------------------------------------------------------------------------------------
 

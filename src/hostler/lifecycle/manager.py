@@ -171,7 +171,7 @@ class ModelManager:
 
     async def unload_all(self, *, force: bool = False) -> list[str]:
         """Unload every model in memory, all at once; the ids of those that were. Raises what `unload` raises."""
-        model_ids = [entry.model_id for entry in self._controller.stable.in_memory]
+        model_ids = [entry.model_id for entry in self._controller.stable if entry.is_resident]
         unloaded = await asyncio.gather(
             *(self.unload(model_id, force=force) for model_id in model_ids), return_exceptions=True
         )
@@ -396,7 +396,7 @@ class ModelManager:
 
     def _share_threads(self) -> None:
         """Before a new lease's holder can use it, since all this happens without an await."""
-        busy = [entry.model_id for entry in self._controller.stable if entry.leases]
+        busy = [entry.model_id for entry in self._controller.stable.in_memory if entry.leases]
         num_threads = threads_for(len(busy), self._settings.total_threads)
         for supervisor in (self._supervisors[model_id] for model_id in busy):
             if supervisor.worker is not None and supervisor.num_threads != num_threads:

@@ -15,6 +15,8 @@ class Stable:
     def __init__(self, budget: Need, profiles: Mapping[str, Profile]) -> None:
         self.ledger = Ledger(budget)
         self._entries = {model_id: ModelEntry(model_id, profile=profile) for model_id, profile in profiles.items()}
+        self._active: dict[str, None] = {}
+        """Ids of the few among perhaps thousands that anything can happen to; the order has no meaning."""
 
     def __iter__(self) -> Iterator[ModelEntry]:
         return iter(self._entries.values())
@@ -30,14 +32,31 @@ class Stable:
         """The entry of a model, a new one where there is none."""
         return self._entries.setdefault(model_id, ModelEntry(model_id))
 
+    def touch(self, model_id: str) -> None:
+        """Something may happen to this model now."""
+        if model_id in self._entries:
+            self._active[model_id] = None
+
+    def let_rest(self) -> None:
+        """Look no more at models that hold nothing and that nobody waits for."""
+        for entry in self.active:
+            if not entry.is_active:
+                del self._active[entry.model_id]
+
+    @property
+    def active(self) -> list[ModelEntry]:
+        """Those in memory and those that somebody waits for."""
+        return [self._entries[model_id] for model_id in self._active]
+
     def forget(self, model_id: str) -> None:
         """Only a model that holds nothing and that nobody waits for."""
         del self._entries[model_id]
+        self._active.pop(model_id, None)
 
     @property
     def in_memory(self) -> list[ModelEntry]:
-        """Those that hold memory, in the order of the registry."""
-        return [entry for entry in self if entry.is_resident]
+        """Those that hold memory."""
+        return [entry for entry in self.active if entry.is_resident]
 
     def resident(self, entry: ModelEntry) -> Resident:
         """One of them, as choices see it."""
@@ -59,7 +78,9 @@ class Stable:
 
     def _claimants(self) -> list[Claimant]:
         """Models that hold nothing and that somebody waits for, the longest waiting first."""
-        waiting = sorted((entry for entry in self if entry.wants_room), key=lambda entry: entry.oldest_waiter.order)
+        waiting = sorted(
+            (entry for entry in self.active if entry.wants_room), key=lambda entry: entry.oldest_waiter.order
+        )
         return [entry.as_claimant() for entry in waiting]
 
     def _residents(self) -> list[Resident]:
