@@ -33,7 +33,7 @@ def routes() -> set[str]:
     settings = Settings()
     registry = Registry({})
     manager = ModelManager(registry, settings, FakeLauncher(), FakeEstimator())
-    app = create_app(manager, settings, reload_registry=lambda: registry)
+    app = create_app(manager, settings, read_catalogue=lambda: (settings, registry))
     return {
         f"{method} {str(context.path).replace(':model}', '}')}"
         for context in iter_route_contexts(app.routes)

@@ -1,6 +1,8 @@
 """How a server is put together: its address, its summary, its trust in proxies. How it ends is shown end to end."""
 
+import asyncio
 import socket
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -8,8 +10,13 @@ import uvicorn
 
 from hostler import runtime
 from hostler.config import Settings
-from hostler.errors import ServiceError
+from hostler.errors import ServiceError, ShuttingDownError
+from hostler.lifecycle.manager import ModelManager
 from hostler.registry import Registry
+from hostler.server.draining import Drain
+from tests.fake_estimator import FakeEstimator, NoGpus
+from tests.fake_worker import FakeLauncher
+from tests.server.conftest import MODELS, registry_of
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -59,14 +66,56 @@ def test_only_named_proxies_are_believed(monkeypatch: pytest.MonkeyPatch, proxie
     assert config.forwarded_allow_ips == proxies
 
 
-@pytest.fixture
-def server() -> runtime.GatewayServer:
-    return runtime.GatewayServer(uvicorn.Config(application, log_config=None), on_started=lambda: None)
+async def test_the_first_signal_drains_and_the_second_hurries_it() -> None:
+    hurried = asyncio.Event()
 
+    async def drain(hurry: asyncio.Event) -> None:
+        await hurry.wait()
+        hurried.set()
 
-def test_the_first_signal_asks_to_stop_and_the_second_cuts_off(server: runtime.GatewayServer) -> None:
+    server = runtime.GatewayServer(uvicorn.Config(application, log_config=None), on_started=lambda: None, drain=drain)
     server.stop()
+    assert not server.should_exit
+
+    server.stop()
+    await hurried.wait()
+    await asyncio.sleep(0)
     assert (server.should_exit, server.force_exit) == (True, False)
 
-    server.stop()
-    assert (server.should_exit, server.force_exit) == (True, True)
+
+@pytest.fixture
+async def manager() -> AsyncIterator[ModelManager]:
+    settings = Settings()
+    manager = ModelManager(registry_of(MODELS, settings), settings, FakeLauncher(), FakeEstimator(), gpus=NoGpus())
+    await manager.start()
+    yield manager
+    await manager.close()
+
+
+async def test_a_drain_ends_with_the_last_request(manager: ModelManager) -> None:
+    running = Drain()
+    running.enter()
+    draining = asyncio.create_task(runtime.drain(running, manager, 600, asyncio.Event()))
+    await running.begun.wait()
+    assert not draining.done()
+    running.leave()
+    await draining
+
+
+async def test_a_request_that_waits_for_its_model_is_refused_when_the_drain_begins(manager: ModelManager) -> None:
+    (await manager.acquire(manager.registry["tiny-chat"])).release()
+    manager.drain()
+    with pytest.raises(ShuttingDownError) as refused:
+        await manager.acquire(manager.registry["tiny-text"])
+    assert refused.value.retry_after_s
+
+
+async def test_a_drain_whose_time_is_over_says_what_it_cut_off(
+    manager: ModelManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = Drain()
+    running.enter()
+    hurry = asyncio.Event()
+    hurry.set()
+    await runtime.drain(running, manager, 600, hurry)
+    assert "requests_cut_off num_requests=1 hurried=True" in caplog.text

@@ -211,6 +211,27 @@ def load_settings(file: YamlFile | None, command_line: dict[str, Any] | None = N
     return settings
 
 
+_LIVE = frozenset(
+    (
+        *("discover", "allow_unlisted", "default_device", "torch_dtype", "use_fast_tokenizer", "trust_remote_code"),
+        *("allow_pickle", "default_max_length", "max_num_seqs", "max_queued_requests", "max_num_batched_tokens"),
+        *("reuse_prefixes", "kv_cache_memory"),
+    )
+)
+"""Settings that hold once the file has been read again: they say which models there are, and how one is loaded."""
+
+
+def in_force(running: Settings, read: Settings) -> Settings:
+    """What holds in a server that started with `running` after it has read `read`."""
+    return running.model_copy(update={key: getattr(read, key) for key in _LIVE})
+
+
+def restart_needed(running: Settings, read: Settings) -> tuple[str, ...]:
+    """Settings that differ and that a running server does not take up."""
+    names = (key for key in Settings.model_fields if key not in _LIVE)
+    return tuple(key for key in names if getattr(running, key) != getattr(read, key))
+
+
 def _settings_of(file: YamlFile | None) -> dict[str, Any]:
     section = file.content.get("settings") if file else None
     if file is None or section is None:

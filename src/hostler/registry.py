@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hostler.config import Bytes, KeepAlive, Settings, TorchDtype, UserPath, load_settings
+from hostler.config import Bytes, KeepAlive, Settings, TorchDtype, UserPath, in_force, load_settings
 from hostler.errors import ModelNotFoundError
 from hostler.suggestions import did_you_mean, nearest
 from hostler.types import ModelType, Struct
@@ -17,6 +17,10 @@ T = TypeVar("T")
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+
+
+_MAX_HUB_NAME_LENGTH = 96
+"""The hub's own limit."""
 
 
 class HubSource(Struct, frozen=True, tag="hub"):
@@ -209,6 +213,10 @@ class Registry(Mapping[str, ModelSpec]):
         hint = f"; the nearest are {', '.join(near)}" if near else ""
         raise ModelNotFoundError(f"no model {shown!r} is registered{hint} (GET /models lists all)", param="model")
 
+    def answers_to(self, name: str) -> bool:
+        """Whether `resolve` would find a model."""
+        return name in self._specs or name.casefold() in self._id_by_name
+
     def first_of_type(self, model_type: ModelType) -> ModelSpec:
         """The first registered model of a type.
 
@@ -221,15 +229,31 @@ class Registry(Mapping[str, ModelSpec]):
         raise ModelNotFoundError(f"no model of type {model_type.value!r} is registered")
 
 
-def read_configuration(path: Path, command_line: dict[str, Any] | None = None) -> tuple[Settings, Registry]:
+def is_hub_name(name: str) -> bool:
+    """Whether a repository of the hub could be called so."""
+    return len(name) <= _MAX_HUB_NAME_LENGTH and _HUB_NAME.fullmatch(name) is not None
+
+
+def free_id(name: str, registry: Registry) -> str:
+    """An id for a model that nobody gave one: from its Hugging Face or file name, and answering for no other model."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name.replace("/", "--")).lstrip("._-")[:120] or "model"
+    candidates = (stem, *(f"{stem}-{number}" for number in range(2, len(registry) + 3)))
+    return next(candidate for candidate in candidates if not registry.answers_to(candidate))
+
+
+def read_configuration(
+    path: Path, command_line: dict[str, Any] | None = None, running: Settings | None = None
+) -> tuple[Settings, Registry]:
     """Settings and registry as the file, the environment and the command line have them now.
+
+    `running`: the settings that a server started with, of which some hold for its registry until its next start.
 
     Raises:
         ConfigError: one of them cannot be used.
     """
     file = read_yaml(path)
     settings = load_settings(file, command_line)
-    return settings, load_registry(file, settings)
+    return settings, load_registry(file, in_force(running, settings) if running else settings)
 
 
 def load_registry(file: YamlFile, settings: Settings) -> Registry:

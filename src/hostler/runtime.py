@@ -6,23 +6,32 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from hostler import __version__
+from hostler.catalogue import read_catalogue
 from hostler.config import Settings, registry_path
 from hostler.errors import ServiceError
 from hostler.lifecycle.manager import ModelManager
 from hostler.logs import configure_logging
 from hostler.models.estimator import FootprintEstimator
-from hostler.registry import Registry, read_configuration
+from hostler.registry import Registry
 from hostler.server.app import create_app
+from hostler.server.draining import Drain
+from hostler.server.services import Services
+from hostler.watching import FileWatch, watch
 from hostler.worker.launcher import ForkserverLauncher
 
 logger = logging.getLogger(__name__)
+
+_LAST_BYTES_S = 5
+"""For clients to take what was written to them when the drain ended."""
 
 
 def serve(config: Path | None, command_line: dict[str, Any], announce: Callable[[str], None]) -> None:
@@ -36,15 +45,15 @@ def serve(config: Path | None, command_line: dict[str, Any], announce: Callable[
     """
     configure_logging("INFO")
     path = registry_path(config)
-    settings, registry = read_configuration(path, command_line)
+    # Looked at before it is read: what changes in between is noticed.
+    file = FileWatch(path)
+    settings, registry = read_catalogue(path, command_line)
     configure_logging(settings.log_level)
     listener = listen(settings.host, settings.port)
-
-    def reload_registry() -> Registry:
-        return read_configuration(path, command_line)[1]
-
+    manager = ModelManager(registry, settings, ForkserverLauncher(settings), FootprintEstimator(settings))
+    app = create_app(manager, settings, read_catalogue=lambda: read_catalogue(path, command_line, settings))
     with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(settings, registry, reload_registry, listener, announce))
+        runner.run(_run(app, manager, settings, file, listener, announce))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -72,34 +81,80 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def _run(
+    app: FastAPI,
+    manager: ModelManager,
     settings: Settings,
-    registry: Registry,
-    reload_registry: Callable[[], Registry],
+    file: FileWatch,
     listener: socket.socket,
     announce: Callable[[str], None],
 ) -> None:
-    manager = ModelManager(registry, settings, ForkserverLauncher(settings), FootprintEstimator(settings))
-    app = create_app(manager, settings, reload_registry=reload_registry)
+    services: Services = app.state.services
     server = GatewayServer(
-        uvicorn_config(app, settings), on_started=lambda: announce(summary(settings, registry, listener))
+        uvicorn_config(app, settings),
+        on_started=lambda: announce(summary(settings, manager.registry, listener)),
+        drain=partial(drain, services.drain, manager, settings.shutdown_grace_s),
     )
     loop = asyncio.get_running_loop()
+    chores: set[asyncio.Task[None]] = set()
+
+    def reload_soon() -> None:
+        task = loop.create_task(services.reloader.reload_and_log("SIGHUP"))
+        chores.add(task)
+        task.add_done_callback(chores.discard)
+
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, server.stop)
+    loop.add_signal_handler(signal.SIGHUP, reload_soon)
+    if settings.watch_config:
+        chores.add(loop.create_task(watch(file, partial(services.reloader.reload_and_log, "file changed"))))
     try:
         await server.serve(sockets=[listener])
     finally:
-        # The application does this too, but not when a second signal cut its end short.
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
         await manager.close()
         logger.info("stopped")
 
 
-class GatewayServer(uvicorn.Server):
-    """uvicorn's server, but a signal is a request to stop and not how the process ends: its exit status is 0."""
+async def drain(running: Drain, manager: ModelManager, grace_s: float, hurry: asyncio.Event) -> None:
+    """Let requests that have their model finish, for so many seconds at most and until `hurry`; end the others.
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    Those that are cut off are told so inside their streams. When it returns, no worker is left.
+    """
+    running.begun.set()
+    manager.drain()
+    logger.info("draining num_requests=%d grace_s=%g", running.num_running, grace_s)
+    waits = [asyncio.create_task(event.wait()) for event in (running.idle, hurry)]
+    try:
+        await asyncio.wait(waits, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    if running.num_running:
+        logger.warning("requests_cut_off num_requests=%d hurried=%s", running.num_running, hurry.is_set())
+    await manager.close()
+
+
+class GatewayServer(uvicorn.Server):
+    """uvicorn's server, but a signal is a request to stop and not how the process ends: its exit status is 0.
+
+    uvicorn would close its listener at once. Here it is open until the drain is over, so that whoever looks in between
+    finds a server that says it is leaving, and when to come back.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_started: Callable[[], None],
+        drain: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+    ) -> None:
+        """`drain`: returns when nothing runs any more; its event is set when that is not to be waited for."""
         super().__init__(config)
         self._on_started = on_started
+        self._drain = drain
+        self._draining: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -110,10 +165,18 @@ class GatewayServer(uvicorn.Server):
         yield
 
     def stop(self) -> None:
-        """Accept nothing new and let streams finish; called again, end them."""
-        logger.info("stopping at_once=%s", self.should_exit)
-        self.force_exit = self.should_exit
-        self.should_exit = True
+        """Accept nothing new and let streams finish; called again, end them. Needs a running loop."""
+        logger.info("stopping at_once=%s", self._draining is not None)
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._leave())
+        else:
+            self._hurry.set()
+
+    async def _leave(self) -> None:
+        try:
+            await self._drain(self._hurry)
+        finally:
+            self.should_exit = True
 
 
 def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
@@ -129,7 +192,7 @@ def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
         # Explicit in both cases: uvicorn itself would trust this machine's own processes.
         proxy_headers=bool(settings.forwarded_allow_ips),
         forwarded_allow_ips=settings.forwarded_allow_ips,
-        timeout_graceful_shutdown=round(settings.shutdown_grace_s),
+        timeout_graceful_shutdown=_LAST_BYTES_S,
     )
 
 

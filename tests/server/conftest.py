@@ -1,6 +1,6 @@
 """An application over fake workers, called without a socket."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,15 @@ import pytest
 from fastapi import FastAPI
 
 from hostler.config import Settings
+from hostler.errors import ModelNotFoundError
 from hostler.lifecycle.manager import ModelManager
-from hostler.registry import Registry, load_registry
+from hostler.registry import ModelEntry, Registry, load_registry
 from hostler.server.app import create_app
 from hostler.server.hub_account import HubAccount
 from hostler.server.services import Services
 from hostler.server.streaming import StreamTiming
+from hostler.types import Estimate
+from hostler.unlisted import LookUp
 from hostler.yaml_file import YamlFile
 from tests.fake_estimator import FakeEstimator, NoGpus
 from tests.fake_worker import FakeLauncher
@@ -50,20 +53,28 @@ class Served:
         return services
 
 
+def only_listed(name: str) -> ModelEntry:
+    """A hub without models."""
+    raise ModelNotFoundError(f"no model {name!r} is registered, and the hub has none", param="model")
+
+
 def make_app(
     launcher: FakeLauncher,
     settings: Settings,
     *,
-    reload_registry: Callable[[], Registry] | None = None,
+    read_catalogue: Callable[[], tuple[Settings, Registry]] | None = None,
+    look_up: LookUp | None = None,
+    estimates: Mapping[str, Estimate] | None = None,
     timing: StreamTiming | None = None,
     hub_account: HubAccount | None = None,
 ) -> tuple[FastAPI, ModelManager]:
     registry = registry_of(MODELS, settings)
-    manager = ModelManager(registry, settings, launcher, FakeEstimator(), gpus=NoGpus())
+    manager = ModelManager(registry, settings, launcher, FakeEstimator(dict(estimates or {})), gpus=NoGpus())
     app = create_app(
         manager,
         settings,
-        reload_registry=reload_registry or (lambda: registry),
+        read_catalogue=read_catalogue or (lambda: (settings, registry)),
+        look_up=look_up or only_listed,
         timing=timing,
         hub_account=hub_account,
     )
@@ -75,14 +86,22 @@ async def serving(
     *,
     client_host: str = "127.0.0.1",
     base_url: str = "http://localhost",
-    reload_registry: Callable[[], Registry] | None = None,
+    read_catalogue: Callable[[], tuple[Settings, Registry]] | None = None,
+    look_up: LookUp | None = None,
+    estimates: Mapping[str, Estimate] | None = None,
     timing: StreamTiming | None = None,
     hub_account: HubAccount | None = None,
     **settings: Any,
 ) -> AsyncIterator[Served]:
     launcher = FakeLauncher()
     app, manager = make_app(
-        launcher, Settings(**settings), reload_registry=reload_registry, timing=timing, hub_account=hub_account
+        launcher,
+        Settings(**settings),
+        read_catalogue=read_catalogue,
+        look_up=look_up,
+        estimates=estimates,
+        timing=timing,
+        hub_account=hub_account,
     )
     transport = httpx2.ASGITransport(app, client=(client_host, 50000), raise_app_exceptions=False)
     async with (

@@ -1,24 +1,31 @@
 from pathlib import Path
 
+from hostler.catalogue import read_catalogue
 from hostler.config import Settings
 from hostler.errors import ConfigError
-from hostler.registry import Registry, load_registry
-from hostler.yaml_file import read_yaml
 from tests.server.conftest import MODELS, Served, registry_of, serving
 
 
 async def test_reload_takes_up_what_changed_and_leaves_the_rest() -> None:
     changed = {model_id: entry for model_id, entry in MODELS.items() if model_id != "tiny-gated"}
-    changed |= {"tiny-text": MODELS["tiny-text"] | {"description": "new"}, "added": {"name": "x/y", "type": "code"}}
-    async with serving(reload_registry=lambda: registry_of(changed, Settings())) as served:
+    changed |= {
+        "tiny-text": MODELS["tiny-text"] | {"description": "new"},
+        "other-text": MODELS["other-text"] | {"torch_dtype": "float16"},
+        "added": {"name": "x/y", "type": "code"},
+    }
+    async with serving(read_catalogue=lambda: (Settings(), registry_of(changed, Settings()))) as served:
         await served.client.post("/models/tiny-chat/load")
         body = (await served.client.post("/admin/reload-config")).json()
         assert body == {
-            "message": "Configuration reloaded: 1 added, 1 removed, 1 changed, 2 as before",
+            "message": "Configuration reloaded: 1 added, 1 removed, 1 changed, 1 updated, 1 as before",
+            "dry_run": False,
             "added": ["added"],
             "removed": ["tiny-gated"],
-            "changed": ["tiny-text"],
-            "unchanged": ["tiny-chat", "other-text"],
+            "changed": ["other-text"],
+            "updated": ["tiny-text"],
+            "unchanged": ["tiny-chat"],
+            "differences": {"other-text": ["torch_dtype"], "tiny-text": ["description"]},
+            "restart_needed": [],
         }
         assert served.manager.loaded_ids() == ["tiny-chat"]
         assert "added" in (await served.client.get("/models")).json()
@@ -28,14 +35,27 @@ async def test_a_file_that_cannot_be_used_changes_nothing_and_is_located(tmp_pat
     path = tmp_path / "models.yaml"
     path.write_text("models:\n  a:\n    name: x/y\n    type: poem\n")
 
-    def reload_registry() -> Registry:
-        return load_registry(read_yaml(path), Settings())
-
-    async with serving(reload_registry=reload_registry) as served:
+    async with serving(read_catalogue=lambda: read_catalogue(path)) as served:
         response = await served.client.post("/admin/reload-config")
         assert (response.status_code, response.json()["code"]) == (400, ConfigError.code)
         assert "line 4: models.a.type" in response.json()["detail"]
         assert len((await served.client.get("/models")).json()) == 4
+
+
+async def test_a_dry_run_tells_what_would_change_and_changes_nothing() -> None:
+    changed = {"tiny-chat": MODELS["tiny-chat"] | {"max_num_seqs": 3, "size": "2M"}}
+    read = Settings(port=8001, log_level="ERROR", max_num_seqs=5)
+    async with serving(read_catalogue=lambda: (read, registry_of(changed, read))) as served:
+        body = (await served.client.post("/admin/reload-config", params={"dry_run": 1})).json()
+        assert body["message"] == (
+            "Configuration would change: 0 added, 3 removed, 1 changed, 0 updated, 0 as before;"
+            " takes effect after a restart: port, log_level"
+        )
+        assert body["differences"] == {"tiny-chat": ["size", "max_num_seqs"]}
+        assert body["restart_needed"] == ["port", "log_level"]
+        assert len((await served.client.get("/models")).json()) == 4
+        response = await served.client.post("/admin/reload-config", params={"dry_run": "perhaps"})
+        assert response.status_code == 422
 
 
 async def test_clearing_device_memory_says_how_much(served: Served) -> None:

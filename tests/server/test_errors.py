@@ -2,6 +2,7 @@ import pytest
 from starlette.types import Scope
 
 import hostler.errors
+from hostler.config import Settings
 from hostler.errors import HostlerError, QueueFullError
 from hostler.registry import Registry
 from hostler.server.errors import TABLE, error_response, is_openai, native_body, openai_body, row_for
@@ -77,10 +78,10 @@ async def test_unknown_paths_and_methods_answer_in_the_form_of_their_interface(s
 
 
 async def test_an_unexpected_error_tells_its_text_to_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
-    def fail() -> Registry:
+    def fail() -> tuple[Settings, Registry]:
         raise RuntimeError("the secret is 42")
 
-    async with serving(reload_registry=fail) as served:
+    async with serving(read_catalogue=fail) as served:
         response = await served.client.post("/admin/reload-config", headers={"x-request-id": "abc"})
     assert response.status_code == 500
     assert response.json()["code"] == "internal_error"

@@ -6,10 +6,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from hostler.catalogue import read_catalogue
 from hostler.client import Hostler
 from hostler.config import registry_path
 from hostler.protocol.native_answers import ModelRow
-from hostler.registry import read_configuration
+from hostler.quantities import spell_keep_alive
 
 TIMEOUT_S = 30.0
 """Listing loads nothing, so a server that takes longer is in trouble."""
@@ -27,7 +28,7 @@ def rows_of_file(config: Path | None) -> dict[str, ModelRow]:
     Raises:
         ConfigError: the file cannot be used.
     """
-    _, registry = read_configuration(registry_path(config), {"insecure_no_auth": True})
+    settings, registry = read_catalogue(registry_path(config), {"insecure_no_auth": True})
     return {
         spec.id: {
             "name": spec.name,
@@ -41,6 +42,9 @@ def rows_of_file(config: Path | None) -> dict[str, ModelRow]:
             "loading": False,
             "device": None,
             "last_used": None,
+            "memory_bytes": 0,
+            "pinned": spec.pinned,
+            "keep_alive": spell_keep_alive(spec.keep_alive_s, settings.keep_alive_s),
         }
         for spec in registry.values()
     }

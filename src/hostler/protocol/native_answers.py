@@ -86,6 +86,12 @@ class ModelRow(TypedDict):
     """As torch spells it; null while the model is not loaded."""
     last_used: str | None
     """ISO 8601, UTC."""
+    memory_bytes: int
+    """Reserved for it, of all memories together; 0 while it is not in memory."""
+    pinned: bool
+    """Whether it stays in memory until it is told to leave."""
+    keep_alive: float
+    """Seconds that it stays without requests where none of them says otherwise; -1: for ever."""
 
 
 class MemoryUsage(TypedDict):
@@ -126,10 +132,20 @@ class UnloadAllAnswer(TypedDict):
 
 class ReloadAnswer(TypedDict):
     message: str
+    dry_run: bool
+    """Whether this is what would happen, and nothing did."""
     added: list[str]
     removed: list[str]
+    """They finish their requests and leave."""
     changed: list[str]
+    """They finish their requests, leave, and are loaded anew by the next one."""
+    updated: list[str]
+    """What is new about them holds at once."""
     unchanged: list[str]
+    differences: dict[str, list[str]]
+    """By id of each model that is changed or updated: what is new about it."""
+    restart_needed: list[str]
+    """Settings that the file has otherwise than this server, which reads them only at its start."""
 
 
 class LoadedModels(TypedDict):
@@ -168,6 +184,15 @@ class SystemSummary(TypedDict):
     cuda_devices: int
 
 
+class MemorySummary(TypedDict):
+    """Bytes by memory: `host`, `cuda:0`."""
+
+    budget: dict[str, int]
+    """What models may take."""
+    free: dict[str, int]
+    """What of that is promised to none."""
+
+
 class Health(TypedDict):
     """Only `status` without a key, once one is set."""
 
@@ -176,6 +201,7 @@ class Health(TypedDict):
     current_model: NotRequired[str | None]
     total_models_available: NotRequired[int]
     system_info: NotRequired[SystemSummary]
+    memory: NotRequired[MemorySummary]
 
 
 class ProbeAnswer(TypedDict):

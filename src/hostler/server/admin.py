@@ -1,7 +1,5 @@
 """Routes that change the server."""
 
-import asyncio
-
 from fastapi import APIRouter
 
 from hostler.protocol.native_answers import FreedMemoryAnswer, ReloadAnswer, UnloadAllAnswer
@@ -12,17 +10,25 @@ router = APIRouter(tags=["administration"])
 
 
 @router.post("/admin/reload-config")
-async def reload_config(services: ServicesDep) -> ReloadAnswer:
-    """Read the registry's file again. If it cannot be used, nothing changes and the answer says where and why."""
-    registry = await asyncio.to_thread(services.reload_registry)
-    change = services.manager.replace_registry(registry)
+async def reload_config(services: ServicesDep, dry_run: bool = False) -> ReloadAnswer:
+    """Read the registry's file again. If it cannot be used, nothing changes and the answer says where and why.
+
+    With `dry_run`, nothing changes either, and the answer says what would.
+    """
+    reload = await services.reloader.reload(dry_run=dry_run)
+    change = reload.change
+    done = "would change" if dry_run else "reloaded"
+    restart = f"; takes effect after a restart: {', '.join(reload.restart_needed)}" if reload.restart_needed else ""
     return ReloadAnswer(
-        message=f"Configuration reloaded: {len(change.added)} added, {len(change.removed)} removed,"
-        f" {len(change.changed)} changed, {len(change.unchanged)} as before",
+        message=f"Configuration {done}: {reload.summary()}{restart}",
+        dry_run=dry_run,
         added=list(change.added),
         removed=list(change.removed),
         changed=list(change.changed),
+        updated=list(change.updated),
         unchanged=list(change.unchanged),
+        differences={model_id: list(keys) for model_id, keys in reload.differences.items()},
+        restart_needed=list(reload.restart_needed),
     )
 
 

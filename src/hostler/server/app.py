@@ -13,8 +13,10 @@ from hostler import __version__
 from hostler.config import Settings
 from hostler.errors import HostlerError
 from hostler.lifecycle.manager import ModelManager
+from hostler.models.hub_lookup import HubLookUp
 from hostler.registry import Registry
-from hostler.server import admin, docs, models, native, openai, system
+from hostler.reloading import Reloader
+from hostler.server import admin, docs, models, native, openai, stable, system
 from hostler.server.auth import Gate, require_access
 from hostler.server.draining import Drain, DrainGate
 from hostler.server.errors import install_handlers
@@ -24,6 +26,7 @@ from hostler.server.origin_guard import OriginGuard
 from hostler.server.request_recorder import RequestRecorder
 from hostler.server.services import Services
 from hostler.server.streaming import StreamTiming
+from hostler.unlisted import LookUp
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +35,20 @@ def create_app(
     manager: ModelManager,
     settings: Settings,
     *,
-    reload_registry: Callable[[], Registry],
+    read_catalogue: Callable[[], tuple[Settings, Registry]],
     timing: StreamTiming | None = None,
     hub_account: HubAccount | None = None,
+    look_up: LookUp | None = None,
 ) -> FastAPI:
     """The application. It starts the manager when it starts and closes it when it ends.
 
-    `reload_registry` reads the registry's file again; it is called in a thread and raises `ConfigError`.
+    `read_catalogue` gives the configuration as it is now; it is called in a thread and raises `ConfigError`. `look_up`
+    asks the hub for a model that a request names and the registry does not; `None`: as the settings have it.
     """
     services = Services(
         manager=manager,
         settings=settings,
-        reload_registry=reload_registry,
+        reloader=Reloader(manager, settings, read_catalogue, look_up or HubLookUp(settings)),
         gate=Gate(settings),
         hub_account=hub_account or HubAccount(settings.hf_token),
         timing=timing or StreamTiming(),
@@ -60,7 +65,7 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.services = services
-    for module in (system, models, native, openai, admin, docs):
+    for module in (system, models, stable, native, openai, admin, docs):
         app.include_router(module.router)
     install_handlers(app)
     install_openapi(app)
@@ -101,7 +106,7 @@ async def _finish_start(services: Services) -> None:
     """What takes long, while requests are answered already."""
     if (name := services.settings.default_model) is not None:
         try:
-            await services.manager.load(services.manager.registry.resolve(name))
+            await services.manager.load(await services.reloader.find(name))
         except HostlerError as exc:
             logger.warning("default_model_not_loaded model=%s error=%s", name[:200], exc.message)
     services.is_ready = True

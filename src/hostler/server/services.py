@@ -1,7 +1,6 @@
 """What the routes work with, made once for an application."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -9,7 +8,8 @@ from fastapi import Depends, Request
 
 from hostler.config import Settings
 from hostler.lifecycle.manager import ModelManager
-from hostler.registry import ModelSpec, Registry
+from hostler.registry import ModelSpec
+from hostler.reloading import Reloader
 from hostler.server.auth import Gate
 from hostler.server.draining import Drain
 from hostler.server.hub_account import HubAccount
@@ -20,8 +20,7 @@ from hostler.server.streaming import StreamTiming
 class Services:
     manager: ModelManager
     settings: Settings
-    reload_registry: Callable[[], Registry]
-    """Reads the registry's file again; blocks."""
+    reloader: Reloader
     gate: Gate
     hub_account: HubAccount
     timing: StreamTiming
@@ -46,9 +45,10 @@ async def resolve(request: Request, name: str) -> ModelSpec:
     """A model by id or Hugging Face name, noted for the request's line in the log.
 
     Raises:
-        ModelNotFoundError: none answers to it.
+        ModelNotFoundError: none answers to it, and the hub has none, or may not be asked.
+        GatedModelError, ModelLoadError: as `Reloader.find`.
     """
-    spec = _services(request).manager.registry.resolve(name)
+    spec = await _services(request).reloader.find(name)
     request.state.model_id = spec.id
     return spec
 

@@ -1,0 +1,173 @@
+"""Finds models that write text in the hub's cache and in folders. Their files are looked at, never loaded."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants
+
+from hostler.errors import HostlerError
+from hostler.models.generative import FALLBACK_MAX_LENGTH, context_length, generates_text
+from hostler.models.gguf_header import read_gguf_header
+from hostler.models.hub import HubAccess, find_cached_snapshot
+from hostler.models.repository_files import TOKENIZER_FILES, WeightsFormat, choose_weights, missing_shards
+from hostler.registry import FolderSource, HubSource, is_hub_name
+
+logger = logging.getLogger(__name__)
+
+_NUM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+_NOT_WRITING = ("bert", "clip", "whisper", "t5encoder")
+"""Parts of the names that GGUF files give to architectures of encoders."""
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A complete model on this machine."""
+
+    name: str
+    """Of the repository, the folder or the file."""
+    source: HubSource | FolderSource
+    place: str
+    """Where it was found, for people."""
+    size: str
+    """Its parameters, such as `135M`, or its bytes where these cannot be told."""
+    max_length: int
+    """Tokens."""
+    is_chat: bool
+    """Whether it has a chat template."""
+    is_pickled: bool
+
+
+def find_in_cache(hub: HubAccess) -> list[FoundModel]:
+    """In the hub's cache, by name: what can be loaded without a word over the network."""
+    cache = hub.cache_dir or Path(constants.HF_HUB_CACHE)
+    return _look_at(cache.glob("models--*"), lambda folder: _in_repository(folder, hub))
+
+
+def find_in_folder(place: Path) -> list[FoundModel]:
+    """A model that `place` holds, those that its folders hold, and the GGUF files in all of these, by name."""
+    folders = [place, *sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))]
+    files = [path for folder in folders for path in folder.glob("*.gguf")]
+    return [
+        *_look_at(folders, lambda folder: _in_folder(folder, place)),
+        *_look_at(files, lambda file: _in_file(file, place)),
+    ]
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Whether a model's folder says how a conversation is written."""
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    path = folder / "tokenizer_config.json"
+    return path.is_file() and bool(read_json(path).get("chat_template"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file that holds one JSON object.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it holds something else.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError("no JSON object")
+    return content
+
+
+def _look_at(paths: Iterable[Path], look: Callable[[Path], FoundModel | None]) -> list[FoundModel]:
+    """One that is damaged must not hide the others."""
+    found = []
+    for path in sorted(paths):
+        try:
+            model = look(path)
+        except (OSError, ValueError, HostlerError) as exc:
+            logger.warning("not_discovered name=%s error=%s", path.name, type(exc).__name__)
+            continue
+        if model is not None:
+            found.append(model)
+    return found
+
+
+def _in_repository(folder: Path, hub: HubAccess) -> FoundModel | None:
+    repo_id = folder.name.removeprefix("models--").replace("--", "/")
+    if not is_hub_name(repo_id):
+        return None
+    main = folder / "refs" / "main"
+    if main.is_file():
+        source = HubSource(repo_id=repo_id)
+        commit = main.read_text(encoding="utf-8").strip()
+    else:
+        # Somebody asked for another branch or commit; the newest is the best guess of what they want.
+        commits = sorted((folder / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime)
+        if not commits:
+            return None
+        commit = commits[-1].name
+        source = HubSource(repo_id=repo_id, revision=commit)
+    # Most of a cache may be other things than models that write, and this tells them apart soonest.
+    config_file = folder / "snapshots" / commit / "config.json"
+    if not config_file.is_file() or not _writes(config_file.parent):
+        return None
+    snapshot = find_cached_snapshot(source, hub, with_code=False)
+    return None if snapshot is None else _describe(snapshot.folder, repo_id, source, "the hub's cache")
+
+
+def _in_folder(folder: Path, place: Path) -> FoundModel | None:
+    if not (folder / "config.json").is_file() or not _writes(folder):
+        return None
+    names = {path.name for path in folder.iterdir()}
+    weights = choose_weights(names)
+    if weights is None or missing_shards(folder, weights, names) or TOKENIZER_FILES.isdisjoint(names):
+        return None
+    return _describe(folder, folder.name, FolderSource(path=str(folder)), str(place))
+
+
+def _writes(folder: Path) -> bool:
+    return generates_text(read_json(folder / "config.json"), {path.name for path in folder.iterdir()})
+
+
+def _describe(folder: Path, name: str, source: HubSource | FolderSource, place: str) -> FoundModel | None:
+    config = read_json(folder / "config.json")
+    weights = choose_weights({path.name for path in folder.iterdir()})
+    if weights is None:
+        return None
+    num_bytes = sum((folder / file).stat().st_size for file in weights.names)
+    bytes_each = _NUM_BYTES.get(str(config.get("dtype") or config.get("torch_dtype") or "float32"))
+    is_quantised = config.get("quantization_config") is not None
+    return FoundModel(
+        name=name,
+        source=source,
+        place=place,
+        size=f"{num_bytes / 2**30:.1f}GiB" if bytes_each is None or is_quantised else _short(num_bytes // bytes_each),
+        max_length=context_length(config),
+        is_chat=has_chat_template(folder),
+        is_pickled=weights.format is WeightsFormat.PICKLE,
+    )
+
+
+def _in_file(path: Path, place: Path) -> FoundModel | None:
+    header = read_gguf_header(path)
+    architecture = str(header.metadata.get("general.architecture", ""))
+    if not architecture or any(part in architecture for part in _NOT_WRITING):
+        return None
+    max_length = header.metadata.get(f"{architecture}.context_length")
+    return FoundModel(
+        name=path.stem,
+        source=FolderSource(path=str(path.parent), file=path.name),
+        place=str(place),
+        size=_short(header.num_weights),
+        max_length=max_length if type(max_length) is int and max_length > 0 else FALLBACK_MAX_LENGTH,
+        is_chat="tokenizer.chat_template" in header.metadata,
+        is_pickled=False,
+    )
+
+
+def _short(number: int) -> str:
+    """`134515008` → `135M`."""
+    for unit, sign in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if number >= unit:
+            return f"{number / unit:.3g}{sign}"
+    return str(number)

@@ -1,0 +1,87 @@
+"""Asks the hub what a repository holds, before anything large is downloaded."""
+
+from pathlib import Path
+
+import httpx2
+import huggingface_hub
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError, RepositoryNotFoundError
+
+from hostler.config import Settings
+from hostler.errors import ModelNotFoundError
+from hostler.models.discovery import has_chat_template, read_json
+from hostler.models.generative import context_length, generates_text
+from hostler.models.hub import HubAccess, find_cached_snapshot
+from hostler.models.hub_errors import translate
+from hostler.registry import HubSource, ModelEntry
+from hostler.types import ModelType
+
+_REQUEST_TIMEOUT_S = 10.0
+
+
+class HubLookUp:
+    """Repository → the entry that the registry would have for it. Called in threads."""
+
+    def __init__(self, settings: Settings, endpoint: str | None = None) -> None:
+        """`endpoint`: of the hub; `None` as `HubAccess` has it."""
+        token = settings.hf_token.get_secret_value() if settings.hf_token else None
+        self._hub = HubAccess(settings.cache_dir, token, endpoint)
+
+    def __call__(self, name: str) -> ModelEntry:
+        """What the hub's cache or the hub says of the repository; of its files only the small ones are fetched.
+
+        Raises:
+            ModelNotFoundError: the hub has no such repository, or it holds no model that writes text.
+            GatedModelError: the hub wants a token, or refuses the one it got.
+            ModelLoadError: the hub cannot be asked.
+        """
+        snapshot = find_cached_snapshot(HubSource(repo_id=name), self._hub, with_code=False)
+        if snapshot is not None:
+            names = {path.name for path in snapshot.folder.iterdir()}
+            return _entry(name, snapshot.folder, names, is_gated=False)
+        try:
+            return self._ask(name)
+        except (RepositoryNotFoundError, HFValidationError) as exc:
+            needs = "a token that may read it" if self._hub.token else "HF_TOKEN set"
+            problem = f"no model {name!r} is registered, and the hub has none, or it is private and needs {needs}"
+            raise ModelNotFoundError(problem, param="model") from exc
+        except EntryNotFoundError as exc:
+            raise ModelNotFoundError(f"{name} has no config.json on the hub", param="model") from exc
+        except (OSError, httpx2.HTTPError, ValueError) as exc:
+            raise translate(exc, HubSource(repo_id=name), has_token=self._hub.token is not None) from exc
+
+    def _ask(self, name: str) -> ModelEntry:
+        api = huggingface_hub.HfApi(endpoint=self._hub.endpoint, token=self._hub.credentials)
+        found = api.model_info(name, timeout=_REQUEST_TIMEOUT_S)
+        names = {file.rfilename for file in found.siblings or ()}
+        small = ["config.json", *names.intersection(("tokenizer_config.json", "chat_template.jinja"))]
+        paths = [
+            huggingface_hub.hf_hub_download(
+                found.id,
+                file,
+                cache_dir=self._hub.cache_dir,
+                token=self._hub.credentials,
+                endpoint=self._hub.endpoint,
+                etag_timeout=_REQUEST_TIMEOUT_S,
+            )
+            for file in small
+        ]
+        return _entry(found.id, Path(paths[0]).parent, names, is_gated=bool(found.gated))
+
+
+def _entry(name: str, folder: Path, file_names: set[str], *, is_gated: bool) -> ModelEntry:
+    config = read_json(folder / "config.json")
+    if not generates_text(config, file_names):
+        raise ModelNotFoundError(
+            f"{name} is not known as a model that writes text; if it is one, give it an entry in the registry",
+            param="model",
+        )
+    return ModelEntry(
+        name=name,
+        type=ModelType.CONVERSATIONAL if has_chat_template(folder) else ModelType.TEXT,
+        size="unknown",
+        description="Named by a request",
+        max_length=context_length(config),
+        gated=is_gated,
+        # Nobody who runs this server has looked at it.
+        trust_remote_code=False,
+    )
