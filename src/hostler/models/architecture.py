@@ -16,10 +16,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from hostler.errors import ModelLoadError
-
-_POSITION_LIMITS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
-_RELATIVE_POSITIONS = frozenset(("t5", "mt5", "umt5", "longt5", "switch_transformers"))
-"""Model types whose configs may carry `n_positions` from training, though their positions are relative."""
+from hostler.models.model_shape import POSITION_LIMITS, RELATIVE_POSITIONS
 
 
 def is_own_class(model: object) -> bool:
@@ -90,7 +87,7 @@ def choose_auto_class(config: PreTrainedConfig, *, name: str) -> AutoClass:
 def max_position(config: PreTrainedConfig) -> int | None:
     """Tokens that a sequence may have; `None` where the architecture sets no bound."""
     text_config = config.get_text_config(decoder=True)
-    if text_config.model_type in _RELATIVE_POSITIONS:
+    if text_config.model_type in RELATIVE_POSITIONS:
         return None
-    limits = (getattr(text_config, limit, None) for limit in _POSITION_LIMITS)
+    limits = (getattr(text_config, limit, None) for limit in POSITION_LIMITS)
     return min((limit for limit in limits if isinstance(limit, int) and limit > 0), default=None)

@@ -1,7 +1,6 @@
 """Converts GGUF and pickled weights to safetensors, once; later loads map the result."""
 
 import functools
-import hashlib
 import json
 import logging
 import pickle
@@ -22,6 +21,7 @@ from transformers import AutoConfig, AutoTokenizer, GgufConfig, modeling_gguf_py
 
 from hostler.errors import ModelLoadError
 from hostler.models.architecture import choose_auto_class
+from hostler.models.converted import converted_folder
 from hostler.models.loader import foreign_errors_translated, silence_transformers
 from hostler.models.repository_files import WeightsFormat, choose_supporting_files, choose_weights
 from hostler.models.source import LocalModel
@@ -29,8 +29,6 @@ from hostler.types import LoadProgress
 
 logger = logging.getLogger(__name__)
 
-_LAYOUT_VERSION = 1
-"""Counts changes of what a conversion writes; older results are then left alone and not used."""
 _ABANDONED_AFTER_S = 24 * 3600.0
 """A temporary folder that nobody has touched for so long was left by a process that was killed."""
 _TEMPORARY_PREFIX = ".converting-"
@@ -47,7 +45,7 @@ def convert(local: LocalModel, cache: Path, on_progress: OnProgress, *, name: st
     Raises:
         ModelLoadError: the file is damaged, of an unknown architecture, or a pickle that wants to run code.
     """
-    target = cache / _key(local, name)
+    target = converted_folder(local, cache, name=name)
     converted = replace(local, folder=target, weights_format=WeightsFormat.SAFETENSORS, gguf_file=None)
     if target.is_dir():
         return converted
@@ -69,23 +67,6 @@ def convert(local: LocalModel, cache: Path, on_progress: OnProgress, *, name: st
         "weights_converted model=%s from=%s seconds=%.1f", name, local.weights_format, time.monotonic() - started
     )
     return converted
-
-
-def _key(local: LocalModel, name: str) -> str:
-    """Readable, and different whenever a file that the result depends on is.
-
-    A commit fixes the content of its files; other files are known by path, size and time of change.
-    """
-    if local.gguf_file is not None:
-        files = [local.folder / local.gguf_file]
-    else:
-        files = sorted(path for path in local.folder.iterdir() if path.is_file())
-    digest = hashlib.sha256(f"{_LAYOUT_VERSION}".encode())
-    for file in files:
-        status = file.stat()
-        version = local.revision or f"{file.resolve()} {status.st_mtime_ns}"
-        digest.update(f"{file.name} {status.st_size} {version}\n".encode())
-    return f"{name.replace('/', '--')}-{digest.hexdigest()[:16]}"
 
 
 def _publish(temporary: Path, target: Path) -> None:

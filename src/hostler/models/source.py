@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hostler.errors import ModelLoadError
-from hostler.models.hub import HubAccess, download_snapshot, find_cached_snapshot
+from hostler.models.hub import HubAccess, Snapshot, download_snapshot, find_cached_snapshot
 from hostler.models.hub_errors import gated
 from hostler.models.repository_files import WeightsFormat, check_format_allowed, choose_weights, missing_shards
-from hostler.registry import FolderSource, HubSource, ModelSpec, PackageSource
+from hostler.registry import FolderSource, HubSource, ModelSpec, PackageSource, Source
 from hostler.types import LoadProgress
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,16 @@ def fetch(spec: ModelSpec, hub: HubAccess, on_progress: Callable[[LoadProgress],
         GatedModelError: the hub wants a token, or refuses the one it got.
         ModelLoadError: the files are not there, not complete or not allowed.
     """
+    local = find_local(spec, hub)
+    return local if local is not None else _download(spec, hub_source(spec.source), hub, on_progress)
+
+
+def find_local(spec: ModelSpec, hub: HubAccess) -> LocalModel | None:
+    """A model's files where they are complete on this machine; `None` where they would have to be downloaded.
+
+    Raises:
+        ModelLoadError: they can only be here, and are not, or they are not allowed.
+    """
     source = spec.source
     if isinstance(source, PackageSource):
         if (folder := _find_package_file(source)) is not None:
@@ -45,7 +55,14 @@ def fetch(spec: ModelSpec, hub: HubAccess, on_progress: Callable[[LoadProgress],
         source = source.otherwise
     if isinstance(source, FolderSource):
         return _fetch_folder(spec, source)
-    return _fetch_from_hub(spec, source, hub, on_progress)
+    snapshot = find_cached_snapshot(source, hub, with_code=spec.trust_remote_code)
+    return None if snapshot is None else _of_snapshot(spec, source, snapshot)
+
+
+def hub_source(source: Source) -> HubSource:
+    """Where on the hub a model is that is not complete on this machine."""
+    assert not isinstance(source, FolderSource), "a folder is nowhere else"
+    return source.otherwise if isinstance(source, PackageSource) else source
 
 
 def _find_package_file(source: PackageSource) -> Path | None:
@@ -93,20 +110,22 @@ def _fetch_folder(spec: ModelSpec, source: FolderSource) -> LocalModel:
     return LocalModel(folder, weights.format)
 
 
-def _fetch_from_hub(
+def _download(
     spec: ModelSpec, source: HubSource, hub: HubAccess, on_progress: Callable[[LoadProgress], None]
 ) -> LocalModel:
-    snapshot = find_cached_snapshot(source, hub, with_code=spec.trust_remote_code)
-    if snapshot is None:
-        if spec.gated and hub.token is None:
-            # The registry knows what the hub would answer, also where the hub cannot be reached.
-            raise gated(source.repo_id, has_token=False)
-        snapshot = download_snapshot(
-            source,
-            hub,
-            allow_pickle=spec.allow_pickle,
-            with_code=spec.trust_remote_code,
-            on_progress=on_progress,
-        )
+    if spec.gated and hub.token is None:
+        # The registry knows what the hub would answer, also where the hub cannot be reached.
+        raise gated(source.repo_id, has_token=False)
+    snapshot = download_snapshot(
+        source,
+        hub,
+        allow_pickle=spec.allow_pickle,
+        with_code=spec.trust_remote_code,
+        on_progress=on_progress,
+    )
+    return _of_snapshot(spec, source, snapshot)
+
+
+def _of_snapshot(spec: ModelSpec, source: HubSource, snapshot: Snapshot) -> LocalModel:
     check_format_allowed(snapshot.weights_format, source.repo_id, allow_pickle=spec.allow_pickle)
     return LocalModel(snapshot.folder, snapshot.weights_format, source.file, snapshot.commit)
