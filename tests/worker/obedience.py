@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from tests.tiny_models import build_tiny_model
 
 
-def build_obedient_model(folder: Path) -> Path:
+def build_obedient_model(folder: Path, *, is_load_stuck: bool = False) -> Path:
     """A GPT-2 with room for 4,200 tokens and the code of `obedient_gpt2`; its pipes are in the same folder."""
     build_tiny_model("gpt2", folder)
     config = AutoConfig.from_pretrained(folder)
@@ -18,6 +18,7 @@ def build_obedient_model(folder: Path) -> Path:
     model = AutoModelForCausalLM.from_config(config)
     model.config.auto_map = {"AutoModelForCausalLM": "obedient_gpt2.ObedientGPT2"}
     model.config.gate_folder = str(folder)
+    model.config.is_load_stuck = is_load_stuck
     model.save_pretrained(folder)
     shutil.copy(Path(__file__).parent / "obedient_gpt2.py", folder)
     for name in ("begun", "go"):

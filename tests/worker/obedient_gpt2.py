@@ -1,5 +1,6 @@
 """A GPT-2 that obeys its tokens: the code of a model's own repository, for workers that have to fail or to wait."""
 
+import ctypes
 import functools
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,17 @@ RUN_OUT_OF_MEMORY = 181
 """It raises what torch raises when a CPU has no more."""
 WAIT = 182
 """It writes a byte to the pipe `begun` and waits for one from `go`, in the folder that the config names."""
+STICK = 183
+"""It writes a byte to `begun` and then never returns, nor lets any other thread of Python run."""
 
 
 class ObedientGPT2(GPT2LMHeadModel):
     """Does not change what GPT-2 computes."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        if config.is_load_stuck:
+            self._stick()
 
     @functools.wraps(GPT2LMHeadModel.forward)
     def forward(self, input_ids: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -26,9 +34,18 @@ class ObedientGPT2(GPT2LMHeadModel):
         if RUN_OUT_OF_MEMORY in tokens:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 TB")
         if WAIT in tokens:
-            folder = Path(self.config.gate_folder)
-            with (folder / "begun").open("wb", buffering=0) as begun:
-                begun.write(b".")
-            with (folder / "go").open("rb", buffering=0) as go:
+            self._begin()
+            with (Path(self.config.gate_folder) / "go").open("rb", buffering=0) as go:
                 go.read(1)
+        if STICK in tokens:
+            self._stick()
         return super().forward(input_ids, *args, **kwargs)
+
+    def _begin(self) -> None:
+        with (Path(self.config.gate_folder) / "begun").open("wb", buffering=0) as begun:
+            begun.write(b".")
+
+    def _stick(self) -> None:
+        self._begin()
+        # A library that holds the interpreter's lock while it is called; no signal comes that ends the pause.
+        ctypes.PyDLL(None).pause()
