@@ -4,7 +4,14 @@ import math
 
 import pytest
 
-from hostler.quantities import MemoryBudget, format_bytes, parse_bytes, parse_keep_alive, parse_memory_budget
+from hostler.quantities import (
+    MemoryBudget,
+    format_bytes,
+    parse_bytes,
+    parse_keep_alive,
+    parse_memory_budget,
+    spell_keep_alive,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +66,13 @@ def test_a_share_is_above_nothing_and_no_more_than_all(written: str) -> None:
 
 def test_bytes_are_written_for_people() -> None:
     assert [format_bytes(amount) for amount in (270 * 2**20, 1.25 * 2**30)] == ["270 MiB", "1.2 GiB"]
+
+
+@pytest.mark.parametrize(
+    ("own_s", "default_s", "expected"),
+    [(None, 1800.0, 1800.0), (0.0, 1800.0, 0.0), (60.0, None, 60.0), (None, None, -1.0), (math.inf, 1800.0, -1.0)],
+)
+def test_keep_alive_is_spelled_as_a_request_would_ask_for_it(
+    own_s: float | None, default_s: float | None, expected: float
+) -> None:
+    assert spell_keep_alive(own_s, default_s) == expected

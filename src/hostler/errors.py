@@ -16,6 +16,7 @@
     │   └── ModelTooLargeError        this model can never fit this machine
     └── ServiceError                  the server's side; the same request may succeed later
         ├── ModelLoadError            the model could not be brought into memory
+        ├── ModelNotLoadedError       it is not in memory, and what was asked does not load it
         ├── ModelUnloadedError        it was told to leave while the request waited or ran
         ├── QueueFullError            too many requests wait for this model
         ├── WaitTimeoutError          no room, or no model, within the time a request may wait
@@ -136,6 +137,12 @@ class ModelLoadError(ServiceError):
     """The model could not be loaded."""
 
     code = "model_load_failed"
+
+
+class ModelNotLoadedError(ServiceError):
+    """The model is not in memory, and what was asked of it does not bring it there."""
+
+    code = "model_not_loaded"
 
 
 class ModelUnloadedError(ServiceError):

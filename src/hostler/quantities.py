@@ -44,6 +44,13 @@ def parse_keep_alive(value: object) -> float:
     return math.inf if is_negative else float(match[1]) * _SECONDS[match[2]]
 
 
+def spell_keep_alive(own_s: float | None, default_s: float | None) -> float:
+    """What holds of the two, as `parse_keep_alive` takes it: seconds, or -1 for ever, which infinity and a default of
+    `None` stand for."""
+    seconds = default_s if own_s is None else own_s
+    return -1.0 if seconds is None or math.isinf(seconds) else seconds
+
+
 def parse_bytes(value: object) -> int:
     """`8589934592`, `"8GiB"`, `"8.5 GB"` → bytes.
 

@@ -5,12 +5,7 @@ import asyncio
 import pytest
 
 from tests.server.conftest import Served
-
-
-async def settle() -> None:
-    """Let everything happen that needs no time."""
-    for _ in range(200):
-        await asyncio.sleep(0)
+from tests.server.test_streaming import until
 
 
 async def test_health_is_answered_and_readiness_is_false(served: Served) -> None:
@@ -35,8 +30,7 @@ async def test_a_request_is_counted_until_its_answer_is_complete(served: Served)
     drain = served.services.drain
     gate = served.launcher.model("tiny-text").load_gate = asyncio.Event()
     asked = asyncio.create_task(served.client.post("/models/tiny-text/load"))
-    await settle()
-    assert drain.num_running == 1
+    await until(lambda: drain.num_running == 1)
     assert not drain.idle.is_set()
     gate.set()
     await asked
@@ -46,7 +40,6 @@ async def test_a_request_is_counted_until_its_answer_is_complete(served: Served)
 async def test_a_load_that_a_request_waits_for_is_given_up(served: Served) -> None:
     served.launcher.model("tiny-text").load_gate = asyncio.Event()
     asked = asyncio.create_task(served.client.post("/models/tiny-text/load"))
-    await settle()
-    assert served.manager.status("tiny-text").num_waiting == 1
+    await until(lambda: served.manager.status("tiny-text").num_waiting == 1)
     served.manager.drain()
     assert (await asked).json()["code"] == "shutting_down"

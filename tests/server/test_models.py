@@ -20,6 +20,9 @@ ROW = {
     "loading": False,
     "device": None,
     "last_used": None,
+    "memory_bytes": 0,
+    "pinned": False,
+    "keep_alive": 1800,
 }
 
 

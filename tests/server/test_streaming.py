@@ -183,7 +183,7 @@ async def test_a_stream_that_waits_long_gets_headers_and_comments_and_then_its_a
         model.progress = [LoadProgress(stage="downloading", done_bytes=12 * 2**20, total_bytes=345 * 2**20)]
         reader, writer = await post(port, CHAT_PATH, CHAT | {"stream": True})
         assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
-        await reader.readuntil(b": tiny-chat: downloading, 12 of 345 MiB\n\n")
+        await reader.readuntil(b": downloading 3%")
         gate.set()
         await reader.readuntil(b'"content":"word1 "')
         await reader.readuntil(b"data: [DONE]\n\n")
@@ -196,7 +196,7 @@ async def test_an_error_after_the_headers_comes_inside_the_stream() -> None:
         gate = model.load_gate = asyncio.Event()
         model.load_error = ModelLoadError("no such file")
         reader, writer = await post(port, CHAT_PATH, CHAT | {"stream": True})
-        await reader.readuntil(b": waiting for tiny-chat\n\n")
+        await reader.readuntil(b": loading\n\n")
         gate.set()
         error = b'{"message":"no such file","type":"server_error","param":null,"code":"model_load_failed"}'
         await reader.readuntil(b'data: {"error":' + error + b"}\n\n")

@@ -63,6 +63,11 @@ class Journal:
                 reader.get_nowait()
             reader.put_nowait(entry)
 
+    @property
+    def num_readers(self) -> int:
+        """Who follows at the moment."""
+        return len(self._readers)
+
     def last(self, *, model_id: str | None = None, after: int = 0, limit: int = 100) -> list[JournalEntry]:
         """The newest entries with a higher number, oldest first; of one model, or of all."""
         found = [

@@ -47,7 +47,8 @@ class ModelLease:
             case LeaveReason.UNLOADED:
                 return ModelUnloadedError(
                     f"model {self.spec.id!r} was told to leave at once (force), before the answer was complete;"
-                    " ask again to load it"
+                    " ask again to load it",
+                    retry_after_s=1.0,
                 )
             case _:
                 return None

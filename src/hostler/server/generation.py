@@ -1,6 +1,7 @@
 """One generation while it runs: its lease, the prompts that the engine accepted, and what came of them."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -9,12 +10,12 @@ from hostler.errors import EngineDeadError, HostlerError, ModelUnloadedError, Sh
 from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelSpec
+from hostler.server.wait_comments import wait_comment
 from hostler.types import (
     Admission,
     FinishReason,
     Generation,
     ModelFacts,
-    ModelState,
     Prompt,
     SamplingParams,
     TokenDelta,
@@ -140,13 +141,8 @@ class GenerationRun:
 
     def describe_wait(self) -> str:
         """One line for a client that waits."""
-        status = self._manager.status(self.spec.id)
-        if status.state is not ModelState.LOADING or status.progress is None:
-            return f"waiting for {self.spec.id}"
-        progress = status.progress
-        amount = f", {progress.done_bytes // 2**20}"
-        amount += f" of {progress.total_bytes // 2**20} MiB" if progress.total_bytes else " MiB"
-        return f"{self.spec.id}: {progress.stage}{amount if progress.done_bytes else ''}"
+        entries = self._manager.journal.last(model_id=self.spec.id)
+        return wait_comment(self._manager.status(self.spec.id), entries, time.time())
 
     def _abort_error(self) -> HostlerError:
         if self._manager.is_draining:

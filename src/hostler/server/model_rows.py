@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from typing import cast
 
+from hostler.lifecycle.ledger import PLACES, Need
 from hostler.protocol.native_answers import AuthStatus, MemoryUsage, ModelDetails, ModelRow
+from hostler.quantities import spell_keep_alive
 from hostler.registry import ModelSpec
 from hostler.server.services import Services
 from hostler.types import ModelState
@@ -24,7 +26,15 @@ def model_row(services: Services, spec: ModelSpec) -> ModelRow:
         loading=status.state is ModelState.LOADING,
         device=None if status.facts is None else status.facts.device,
         last_used=None if used_at is None else datetime.fromtimestamp(used_at, UTC).isoformat(),
+        memory_bytes=sum(only_bytes(services.manager.reserved(spec.id)).values()),
+        pinned=spec.pinned,
+        keep_alive=spell_keep_alive(spec.keep_alive_s, services.settings.keep_alive_s),
     )
+
+
+def only_bytes(need: Need) -> dict[str, int]:
+    """Without what is not memory."""
+    return {resource: amount for resource, amount in need.items() if resource != PLACES}
 
 
 def model_details(services: Services, spec: ModelSpec) -> ModelDetails:

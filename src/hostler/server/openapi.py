@@ -83,7 +83,9 @@ def _add_errors(path: str, operation: dict[str, Any]) -> None:
         errors |= _KEY
     if "requestBody" in operation:
         errors |= _BODY | _WORK | _NAMED_MODEL | ({} if is_openai else _VALIDATION)
-    elif "{" in path:
+    if any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
+        errors |= _VALIDATION
+    if "requestBody" not in operation and "{" in path:
         errors |= _NAMED_MODEL
     if path.startswith("/admin/") or path.endswith("/unload"):
         errors |= _WORK

@@ -45,6 +45,12 @@ class StreamTiming:
     """A stream that has to wait longer for its model gets its headers, and errors from then on come inside it."""
     comment_every_s: float = 5.0
     """Between the comments that such a stream is kept alive with."""
+    keep_alive_every_s: float = 15.0
+    """The same, for a stream of events."""
+    progress_every_s: float = 0.5
+    """Between two reports of how far a load has come, in a stream of events."""
+    deep_check_s: float = 30.0
+    """Within which a model has to answer one token."""
 
 
 class GenerationResponse(Response):
@@ -67,13 +73,13 @@ class GenerationResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self._stream if self._is_streamed else self._answer_whole
         answering = asyncio.create_task(answer(scope, receive, send))
-        hanging_up = asyncio.create_task(_hang_up(receive))
+        hanging_up = asyncio.create_task(hang_up(receive))
         try:
             await asyncio.wait((answering, hanging_up), return_when=asyncio.FIRST_COMPLETED)
             if answering.done():
                 answering.result()
         finally:
-            await _cancel(answering, hanging_up)
+            await cancel(answering, hanging_up)
             self._run.close()
 
     async def _answer_whole(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,19 +98,19 @@ class GenerationResponse(Response):
             await asyncio.wait((opening,), timeout=self._timing.headers_after_s)
             if opening.done():
                 opening.result()  # raises what is still a plain HTTP error
-            await _send_headers(send)
+            await send_headers(send)
             try:
                 await self._send_events(opening, send)
             except Exception as exc:
                 await _send_data(send, [_error_event(exc, scope)])
             self._run.close()
-            await _send_body(send, b"data: [DONE]\n\n", more_body=False)
+            await send_body(send, b"data: [DONE]\n\n", more_body=False)
         finally:
-            await _cancel(opening)
+            await cancel(opening)
 
     async def _send_events(self, opening: asyncio.Task[Answer], send: Send) -> None:
         while not opening.done():
-            await _send_body(send, f": {self._run.describe_wait()}\n\n".encode())
+            await send_body(send, f": {self._run.describe_wait()}\n\n".encode())
             await asyncio.wait((opening,), timeout=self._timing.comment_every_s)
         answer = opening.result()
         await _send_data(send, self._format.opening(answer))
@@ -114,20 +120,20 @@ class GenerationResponse(Response):
         await _send_data(send, self._format.closing(answer))
 
 
-async def _hang_up(receive: Receive) -> None:
+async def hang_up(receive: Receive) -> None:
     """Return when the client is gone. The body has been read, so nothing else is to come."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
     """Cancel, and wait until the tasks have cleaned up after themselves."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _send_headers(send: Send) -> None:
+async def send_headers(send: Send) -> None:
     headers = [
         (b"content-type", b"text/event-stream; charset=utf-8"),
         (b"cache-control", b"no-cache"),
@@ -138,10 +144,10 @@ async def _send_headers(send: Send) -> None:
 
 async def _send_data(send: Send, events: Iterable[Event]) -> None:
     if content := b"".join(b"data: " + msgspec.json.encode(event) + b"\n\n" for event in events):
-        await _send_body(send, content)
+        await send_body(send, content)
 
 
-async def _send_body(send: Send, content: bytes, *, more_body: bool = True) -> None:
+async def send_body(send: Send, content: bytes, *, more_body: bool = True) -> None:
     await send({"type": "http.response.body", "body": content, "more_body": more_body})
     # Neither a full queue of tokens nor a server whose client is gone ever waits: let the others run.
     await asyncio.sleep(0)

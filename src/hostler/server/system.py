@@ -12,12 +12,13 @@ from hostler.protocol.native_answers import (
     AuthStatus,
     CudaDevice,
     Health,
+    MemorySummary,
     ProbeAnswer,
     SystemReport,
     SystemSummary,
     Welcome,
 )
-from hostler.server.model_rows import auth_status
+from hostler.server.model_rows import auth_status, only_bytes
 from hostler.server.services import Services, ServicesDep
 from hostler.types import DeviceMemory
 
@@ -45,6 +46,7 @@ async def health(request: Request, services: ServicesDep) -> Health:
             memory_used_percent=psutil.virtual_memory().percent,
             cuda_devices=len(services.manager.gpus.visible),
         ),
+        memory=MemorySummary(budget=only_bytes(services.manager.budget), free=only_bytes(services.manager.free)),
     )
 
 
