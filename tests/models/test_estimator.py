@@ -271,6 +271,27 @@ async def test_models_that_are_nowhere_have_an_estimate(source: Source, estimato
     assert (await estimator.estimate(spec_of(source), "cpu")).footprint.basis is FootprintBasis.SIZE
 
 
+async def test_a_gguf_file_at_the_hub_is_judged_by_the_registered_size(
+    estimator: FootprintEstimator, folder: Path, hub: FakeHub
+) -> None:
+    write_gguf(folder, folder / "tiny.gguf")
+    hub.add_repository(REPO, folder)
+    spec = spec_of(HubSource(repo_id=REPO, file="tiny.gguf"), size="3M")
+    footprint = (await estimator.estimate(spec, "cpu")).footprint
+    assert (footprint.weights_bytes, footprint.basis) == (12_000_000, FootprintBasis.SIZE)
+
+
+async def test_the_log_says_once_why_an_estimate_is_weak(
+    estimator: FootprintEstimator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for _ in range(3):
+        await estimator.estimate(spec_of("owner/missing"), "cpu")
+    assert [record.getMessage() for record in caplog.records if "estimate_weak" in record.message] == [
+        "estimate_weak model=tiny basis=size reason=RepositoryNotFoundError"
+    ]
+
+
 async def test_a_load_s_measurement_is_the_next_server_s_estimate(folder: Path, tmp_path: Path, hub: FakeHub) -> None:
     spec = folder_spec(folder)
     first = new_estimator(tmp_path, hub)

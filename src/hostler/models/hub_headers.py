@@ -56,15 +56,13 @@ def list_commit(source: HubSource, hub: HubAccess, *, deadline: float) -> HubLis
 
 
 def read_weights(
-    listing: HubListing, file: str | None, hub: HubAccess, *, deadline: float, on_problem: Callable[[Exception], None]
+    listing: HubListing, hub: HubAccess, *, deadline: float, on_problem: Callable[[Exception], None]
 ) -> HubWeights | None:
     """Read the headers of a commit's weights, and its configuration, by parts of files; `None`: it has no weights.
 
-    `file` is the GGUF file that is wanted, if any. What cannot be read is left out and told to `on_problem`.
+    What cannot be read is left out and told to `on_problem`.
     """
     reader = _FileReader(listing, hub, deadline)
-    if file is not None:
-        return HubWeights(listing.sizes[file], None, None) if file in listing.sizes else None
     weights = choose_weights(listing.sizes)
     if weights is None:
         return None

@@ -55,8 +55,10 @@ class Inspector:
         """`converted`: where converted weights are kept."""
         self._hub = hub
         self._converted = converted
-        self._answers: dict[tuple[str, str, str | None], Inspection] = {}
-        """What the hub has said: by repository, commit and file. Only answers that are complete."""
+        self._answers: dict[str, Inspection] = {}
+        """What the hub has said, by the weights' identity. Only answers that are complete."""
+        self._said: set[tuple[str, FootprintBasis, str]] = set()
+        """What the log says once is enough: model, basis and reason."""
 
     def inspect(self, spec: ModelSpec) -> Inspection:
         """Never raises; what cannot be found out is left out."""
@@ -65,11 +67,11 @@ class Inspector:
             return self._inspect_hub(spec) if local is None else self._inspect_local(spec, local)
         except (HostlerError, OSError, ValueError) as exc:
             # A model whose files are not as they should be fails to load, and says why.
-            _say_why(spec, FootprintBasis.SIZE, exc)
+            self._say_why(spec, FootprintBasis.SIZE, exc)
             return Inspection(FootprintBasis.SIZE)
 
     def _inspect_local(self, spec: ModelSpec, local: LocalModel) -> Inspection:
-        identity = _identity(local)
+        identity = _identity(spec, local)
         folder = local.folder
         if local.weights_format is not WeightsFormat.SAFETENSORS:
             folder = converted_folder(local, self._converted, name=spec.name)
@@ -90,29 +92,37 @@ class Inspector:
 
     def _inspect_hub(self, spec: ModelSpec) -> Inspection:
         source = hub_source(spec.source)
+        if source.file is not None:
+            # A GGUF file's header has its vocabulary before the tensors, megabytes of it; its size says little, since
+            # each of its numbers takes two or four bytes in memory.
+            return Inspection(FootprintBasis.SIZE)
         deadline = time.monotonic() + HUB_TIMEOUT_S
         try:
             listing = list_commit(source, self._hub, deadline=deadline)
         except Exception as exc:  # huggingface_hub's, httpx2's and the system's errors have no common base
-            _say_why(spec, FootprintBasis.SIZE, exc)
+            self._say_why(spec, FootprintBasis.SIZE, exc)
             return Inspection(FootprintBasis.SIZE)
-        key = (source.repo_id, listing.commit, source.file)
-        if key in self._answers:
-            return self._answers[key]
+        identity = _identity_of_commit(source.repo_id, listing.commit)
+        if identity in self._answers:
+            return self._answers[identity]
         weights = read_weights(
             listing,
-            source.file,
             self._hub,
             deadline=deadline,
-            on_problem=lambda exc: _say_why(spec, FootprintBasis.FILES, exc),
+            on_problem=lambda exc: self._say_why(spec, FootprintBasis.FILES, exc),
         )
         if weights is None:
             return Inspection(FootprintBasis.SIZE)
-        identity = _identity_of_commit(source.repo_id, listing.commit, source.file)
         inspection = _of_hub_weights(weights, identity)
-        if weights.config is not None:
-            self._answers[key] = inspection
+        if weights.numbers is not None:
+            self._answers[identity] = inspection
         return inspection
+
+    def _say_why(self, spec: ModelSpec, basis: FootprintBasis, exc: Exception) -> None:
+        reason = (spec.id, basis, type(exc).__name__)
+        if reason not in self._said:
+            self._said.add(reason)
+            logger.info("estimate_weak model=%s basis=%s reason=%s", *reason)
 
 
 def _of_hub_weights(weights: HubWeights, identity: str) -> Inspection:
@@ -147,11 +157,10 @@ def _shape_of_gguf(metadata: Mapping[str, Any]) -> ModelShape | None:
     return read_shape({**sizes, "vocab_size": tokens, "model_type": architecture})
 
 
-def _identity(local: LocalModel) -> str:
+def _identity(spec: ModelSpec, local: LocalModel) -> str:
     """Different whenever the weights are; the same before and after they are downloaded or converted."""
     if local.revision is not None:
-        repo_id = local.folder.parent.parent.name.removeprefix("models--").replace("--", "/")
-        return _identity_of_commit(repo_id, local.revision, local.gguf_file)
+        return _identity_of_commit(hub_source(spec.source).repo_id, local.revision, local.gguf_file)
     if local.gguf_file is not None:
         files = [local.folder / local.gguf_file]
     else:
@@ -163,9 +172,5 @@ def _identity(local: LocalModel) -> str:
     return f"files:{digest.hexdigest()[:16]}"
 
 
-def _identity_of_commit(repo_id: str, commit: str, file: str | None) -> str:
+def _identity_of_commit(repo_id: str, commit: str, file: str | None = None) -> str:
     return f"{repo_id}@{commit}" + (f"/{file}" if file is not None else "")
-
-
-def _say_why(spec: ModelSpec, basis: FootprintBasis, exc: Exception) -> None:
-    logger.info("estimate_weak model=%s basis=%s reason=%s", spec.id, basis, type(exc).__name__)
