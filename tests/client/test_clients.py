@@ -9,7 +9,7 @@ import pytest
 
 import hostler.client
 from hostler.client import AsyncHostler, Hostler, ServerConnectionError
-from hostler.errors import EngineDeadError, ModelNotFoundError, ServiceError
+from hostler.errors import EngineDeadError, ModelNotFoundError, ModelNotLoadedError, ServiceError
 
 GENERATED = {
     "generated_text": ["Hi there"],
@@ -240,3 +240,42 @@ async def test_the_first_error_ends_a_batch() -> None:
             await client.batch("x", ["bad", "slow", "unasked", "unasked"], concurrency=1)
 
     assert "unasked" not in asked
+
+
+EVENT = {"number": 1, "time": 1.5, "kind": "loaded", "model_id": "gpt2", "text": "gpt2 was loaded", "facts": {"s": 2}}
+PROGRESS = EVENT | {"number": None, "kind": "progress"}
+FOLLOWED = f": connected\n\nid: 1\nevent: loaded\n{events(EVENT)}event: progress\n{events(PROGRESS)}: still here\n\n"
+
+
+def test_events_come_without_what_keeps_the_connection_alive() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append(str(request.url))
+        return httpx2.Response(200, text=FOLLOWED)
+
+    with blocking(answer) as client, client.events("gpt2", after=3) as stream:
+        assert list(stream) == [EVENT, PROGRESS]
+
+    assert seen == ["http://server/models/gpt2/events?stream=1&after=3"]
+
+
+async def test_events_come_to_the_async_client_too() -> None:
+    async with asynchronous(lambda _: httpx2.Response(200, text=FOLLOWED)) as client, client.events() as stream:
+        assert [event async for event in stream] == [EVENT, PROGRESS]
+
+
+async def test_refused_events_raise_before_any() -> None:
+    with blocking(not_found) as client, pytest.raises(ModelNotFoundError):
+        list(client.events("x"))
+    async with asynchronous(not_found) as async_client:
+        with pytest.raises(ModelNotFoundError):
+            [event async for event in async_client.events("x")]
+
+
+def test_a_model_that_fails_its_deep_check_raises_why() -> None:
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(503, json={"detail": "model 'x' is unloaded", "code": "model_not_loaded"})
+
+    with blocking(answer) as client, pytest.raises(ModelNotLoadedError, match="is unloaded"):
+        client.model_health("x", deep=True)

@@ -9,6 +9,7 @@ import httpx2
 from hostler.client import calls
 from hostler.client.calls import Answer, Call, GenerateOptions, SamplingOptions
 from hostler.client.connection import DEFAULT_TIMEOUT_S, DEFAULT_URL, connection_errors, raise_for_error, timeouts
+from hostler.client.event_streams import AsyncEventStream
 from hostler.client.streams import AsyncAnswerStream
 from hostler.errors import HostlerError
 from hostler.protocol.native_answers import (
@@ -21,6 +22,7 @@ from hostler.protocol.native_answers import (
     ModelDetails,
     ModelRow,
 )
+from hostler.protocol.stable_answers import ModelHealth, PlanAnswer
 
 
 class AsyncHostler:
@@ -49,12 +51,32 @@ class AsyncHostler:
     async def info(self, model: str) -> ModelDetails:
         return await self._send(calls.info(model))
 
-    async def load(self, model: str, *, force_reload: bool = False) -> LoadAnswer:
-        """Bring a model into memory; returns when it is ready."""
-        return await self._send(calls.load(model, force_reload))
+    async def load(
+        self, model: str, *, force_reload: bool = False, keep_alive: float | str | None = None
+    ) -> LoadAnswer:
+        """Bring a model into memory; returns when it is ready. `keep_alive`: how long it stays without requests:
+        seconds, `"5m"`, 0, or -1 for ever."""
+        return await self._send(calls.load(model, force_reload, keep_alive))
 
-    async def unload(self, model: str) -> MessageAnswer:
-        return await self._send(calls.unload(model))
+    async def unload(self, model: str, *, force: bool = False) -> MessageAnswer:
+        """Returns when its requests are done and it has left; with `force`, they fail instead."""
+        return await self._send(calls.unload(model, force))
+
+    async def plan(self, model: str) -> PlanAnswer:
+        """What would happen if the model were asked for now, and why; nothing does."""
+        return await self._send(calls.plan(model))
+
+    async def model_health(self, model: str, *, deep: bool = False) -> ModelHealth:
+        """How a model is; never loads it. `deep`: have it answer one token, or raise why it does not."""
+        return await self._send(calls.model_health(model, deep))
+
+    def events(self, model: str | None = None, *, after: int = 0) -> AsyncEventStream:
+        """What happened to one model, or to all, and then what happens. The request is sent when the iteration begins.
+
+        `after`: only what has a higher number, to go on where another stream ended.
+        """
+        call = calls.events(model, after)
+        return AsyncEventStream(self._http.stream(call.method, call.path), self.base_url)
 
     async def generate(
         self, text: str, *, model: str | None = None, **options: Unpack[GenerateOptions]

@@ -18,6 +18,7 @@ from hostler.protocol.native_answers import (
     ModelDetails,
     ModelRow,
 )
+from hostler.protocol.stable_answers import EventsPage, ModelHealth, PlanAnswer
 from hostler.types import EarlyStopping
 
 Answer = TypeVar("Answer")
@@ -38,6 +39,8 @@ class SamplingOptions(TypedDict, total=False):
     seed: int
     stop: str | list[str]
     priority: int
+    keep_alive: float | str
+    """How long the model stays after its last request: seconds, "5m", 0, or -1 for ever."""
 
 
 class GenerateOptions(SamplingOptions, total=False):
@@ -72,12 +75,28 @@ def info(model: str) -> Call[ModelDetails]:
     return Call("GET", f"{_path_of(model)}/info", ModelDetails)
 
 
-def load(model: str, force_reload: bool) -> Call[LoadAnswer]:
-    return Call("POST", f"{_path_of(model)}/load", LoadAnswer, {"force_reload": force_reload})
+def load(model: str, force_reload: bool, keep_alive: float | str | None = None) -> Call[LoadAnswer]:
+    body: dict[str, object] = {"force_reload": force_reload}
+    if keep_alive is not None:
+        body["keep_alive"] = keep_alive
+    return Call("POST", f"{_path_of(model)}/load", LoadAnswer, body)
 
 
-def unload(model: str) -> Call[MessageAnswer]:
-    return Call("POST", f"{_path_of(model)}/unload", MessageAnswer)
+def unload(model: str, force: bool = False) -> Call[MessageAnswer]:
+    return Call("POST", f"{_path_of(model)}/unload", MessageAnswer, {"force": True} if force else None)
+
+
+def plan(model: str) -> Call[PlanAnswer]:
+    return Call("POST", f"{_path_of(model)}/plan", PlanAnswer)
+
+
+def model_health(model: str, deep: bool) -> Call[ModelHealth]:
+    return Call("GET", f"{_path_of(model)}/health{'?deep=1' if deep else ''}", ModelHealth)
+
+
+def events(model: str | None, after: int) -> Call[EventsPage]:
+    """Of one model, or of all; as a stream."""
+    return Call("GET", f"{_path_of(model)}/events?stream=1&after={after}", EventsPage)
 
 
 def generate(text: str, model: str | None, options: GenerateOptions) -> Call[GenerateAnswer]:
