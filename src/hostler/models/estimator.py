@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_S = 6.0
-"""For all that is looked at of one model; more than the hub is given, so that this is for disks that hang."""
+TIMEOUT_S = 10.0
+"""For all that is looked at of one model; more than the hub is given, so that this is for disks that hang and for the
+imports of the first time."""
 
 
 class FootprintEstimator:

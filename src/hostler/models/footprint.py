@@ -17,11 +17,12 @@ TOKENIZER_BYTES_PER_TOKEN = 640
 """Of the vocabulary. Measured: the worker of SmolLM2-135M (269 MB, 49,152 tokens) had 339 MB after its load."""
 
 CUDA_PROCESS_BYTES = 1536 * 2**20
-"""What a worker takes of the host where it computes on a GPU: the driver's context and torch's kernels. Not measured,
-rounded up from what others report; the first load puts a measured value into its place."""
+"""What a worker takes of the host where it computes on a GPU: the driver's context and torch's kernels. A guess
+that is meant to be too high, not a measurement; the first load puts a measured value into its place."""
 
 CUDA_CONTEXT_BYTES = 512 * 2**20
-"""Of the GPU's memory that a process takes before it computes anything. Not measured, as above."""
+"""Of the GPU's memory that a process takes before it computes anything. A guess as well, and no load
+corrects it: a worker measures what torch holds."""
 
 LEAST_KV_CACHE_BYTES = 2**30
 """Room for keys and values however small the weights, as far as sequences can use it."""
