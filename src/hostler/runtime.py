@@ -106,7 +106,7 @@ async def _run(
         loop.add_signal_handler(signal_number, server.stop)
     loop.add_signal_handler(signal.SIGHUP, reload_soon)
     if settings.watch_config:
-        chores.add(loop.create_task(watch(file, partial(services.reloader.reload_and_log, "file changed"))))
+        chores.add(loop.create_task(watch(file, partial(services.reloader.reload_and_log, "file_changed"))))
     try:
         await server.serve(sockets=[listener])
     finally:

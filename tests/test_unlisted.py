@@ -1,0 +1,49 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from hostler.config import Settings
+from hostler.lifecycle.manager import ModelManager
+from hostler.registry import Registry
+from hostler.unlisted import UnlistedModels
+from tests.fake_estimator import FakeEstimator, NoGpus
+from tests.fake_worker import FakeLauncher
+from tests.test_reloading import entry_of
+
+SETTINGS = Settings(allow_unlisted=True)
+
+
+@pytest.fixture
+async def manager() -> AsyncIterator[ModelManager]:
+    manager = ModelManager(Registry({}), SETTINGS, FakeLauncher(), FakeEstimator(), gpus=NoGpus())
+    await manager.start()
+    yield manager
+    await manager.close()
+
+
+async def test_the_least_recently_named_model_that_is_not_in_memory_is_forgotten(manager: ModelManager) -> None:
+    unlisted = UnlistedModels(manager, entry_of, max_models=2)
+
+    async def name(repository: str) -> None:
+        await unlisted.add(repository, lambda: unlisted.joined_to(Registry({}), SETTINGS))
+
+    await name("a/loaded")
+    lease = await manager.acquire(manager.registry["a--loaded"])
+    await name("a/second")
+    await name("a/third")
+    assert list(manager.registry) == ["a--loaded", "a--third"]
+    unlisted.touch("a--loaded")
+    await name("a/fourth")
+    assert list(manager.registry) == ["a--loaded", "a--fourth"]
+    lease.release()
+
+
+async def test_models_in_memory_are_kept_beyond_the_bound(manager: ModelManager) -> None:
+    unlisted = UnlistedModels(manager, entry_of, max_models=1)
+    leases = []
+    for name in ("a/one", "a/two"):
+        await unlisted.add(name, lambda: unlisted.joined_to(Registry({}), SETTINGS))
+        leases.append(await manager.acquire(manager.registry.resolve(name)))
+    assert list(manager.registry) == ["a--one", "a--two"]
+    for lease in leases:
+        lease.release()
