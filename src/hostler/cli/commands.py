@@ -1,20 +1,14 @@
 """The commands. What one needs is imported inside it, so that `--help` is instant."""
 
-from collections.abc import Callable
 from enum import StrEnum
-from functools import wraps
-from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, Any
 
 import typer
 
 from hostler import __version__
-from hostler.errors import ConfigError, HostlerError
-
-EXIT_FAILED = 1
-EXIT_MISCONFIGURED = 2
-
-Parameters = ParamSpec("Parameters")
+from hostler.cli import models
+from hostler.cli.failures import reports_errors
+from hostler.cli.models import Model, RegistryOption
 
 app = typer.Typer(
     help="Keeps a stable of Hugging Face models behind one HTTP API.",
@@ -24,9 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-RegistryOption = Annotated[
-    Path | None, typer.Option("--config", help="Registry file.  [default: MODEL_CONFIG_PATH, else the shipped one]")
-]
+app.add_typer(models.app, name="models")
 
 
 class LogLevel(StrEnum):
@@ -41,20 +33,6 @@ class LogLevel(StrEnum):
 def main() -> None:
     """Entry point of the console script."""
     app(prog_name="hostler")
-
-
-def reports_errors(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """Let a command end with one line on stderr and a status instead of a traceback."""
-
-    @wraps(command)
-    def reporting(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except (HostlerError, ConnectionError) as exc:
-            typer.echo(f"hostler: {exc}", err=True)
-            raise typer.Exit(EXIT_MISCONFIGURED if isinstance(exc, ConfigError) else EXIT_FAILED) from exc
-
-    return reporting
 
 
 @app.command()
@@ -84,30 +62,8 @@ def serve(
 
 @app.command()
 @reports_errors
-def models(
-    url: Annotated[str, typer.Option(envvar="HOSTLER_URL", help="Where the server is.")] = "http://127.0.0.1:8000",
-    api_key: Annotated[
-        str | None,
-        typer.Option(envvar=["HOSTLER_API_KEY", "API_KEY"], help="The server's key; better set the variable."),
-    ] = None,
-    file: Annotated[bool, typer.Option("--file", help="List the registry file; no server is asked.")] = False,
-    config: RegistryOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List the models of a running server, or of the registry file."""
-    from hostler.cli import listing
-
-    rows = listing.rows_of_file(config) if file else listing.rows_of_server(url, api_key)
-    if as_json:
-        typer.echo(listing.to_json(rows))
-    else:
-        listing.print_table(rows)
-
-
-@app.command()
-@reports_errors
 def pull(
-    model: Annotated[str, typer.Argument(help="Id or Hugging Face name of a registered model.")],
+    model: Model,
     config: RegistryOption = None,
 ) -> None:
     """Fetch a model, and convert it where that is needed, so that its first load is quick."""
