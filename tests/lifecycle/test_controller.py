@@ -357,6 +357,7 @@ def test_a_forced_unload_waits_for_nobody() -> None:
     controller = make_controller()
     load(controller, "a", 1)
     assert controller.handle(Unload(2, "a", is_forced=True), 1.0) == [StopWorker("a", 1, LeaveReason.UNLOADED)]
+    assert controller.notes[-1].text == "a leaves by command, and its 1 requests end with it"
 
 
 # --- failures -------------------------------------------------------------------------------------------------------

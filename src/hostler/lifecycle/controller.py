@@ -53,7 +53,7 @@ from hostler.lifecycle.events import (
 )
 from hostler.lifecycle.ledger import Need
 from hostler.lifecycle.limits import Limits
-from hostler.lifecycle.policy import Option, price
+from hostler.lifecycle.policy import Option
 from hostler.lifecycle.stable import Stable
 from hostler.types import ModelState
 
@@ -286,13 +286,11 @@ class Controller:
         for entry in self.stable.active:
             for waiter in [waiter for waiter in entry.waiters.values() if waiter.deadline <= self._now]:
                 del entry.waiters[waiter.waiter_id]
-                residents = self.stable.in_memory
-                waited_s = self._now - waiter.since
-                self._turn_away(entry, waiter.waiter_id, refusals.wait_timeout(entry, residents, waited_s, self._now))
+                error = refusals.wait_timeout(entry, self.stable.in_memory, self._now - waiter.since, self._now)
+                self._turn_away(entry, waiter.waiter_id, error)
             for waiter in [waiter for waiter in entry.unload_waiters.values() if waiter.deadline <= self._now]:
                 del entry.unload_waiters[waiter.waiter_id]
-                waited_s = self._now - waiter.since
-                self._refuse(waiter.waiter_id, refusals.unload_timeout(entry, waited_s, self._now))
+                self._refuse(waiter.waiter_id, refusals.unload_timeout(entry, self._now - waiter.since, self._now))
 
     def _stop_those_due(self) -> None:
         """Those that drained, idled or stalled."""
@@ -381,28 +379,21 @@ class Controller:
         """When its leases have ended."""
         entry.leaving = reason
         if entry.leases:
-            self._note_leaving(entry, reason)
+            self._effects.append(notes.leaving(self.stable.resident(entry), reason, self._now, drains=True))
 
     def _stop(self, entry: ModelEntry, reason: LeaveReason, for_model: str | None = None) -> None:
-        self._note_leaving(entry, reason, for_model)
+        self._effects.append(notes.leaving(self.stable.resident(entry), reason, self._now, for_model))
         entry.state = ModelState.UNLOADING
         entry.leaving = reason
         entry.yields_to = None
         entry.ready_since = entry.idle_since = None
         self._effects.append(StopWorker(entry.model_id, entry.generation, reason))
 
-    def _note_leaving(self, entry: ModelEntry, reason: LeaveReason, for_model: str | None = None) -> None:
-        resident = self.stable.resident(entry)
-        idle_s = self._now - (entry.last_used if entry.last_used is not None else self._now)
-        cost = price(resident, resident.holds, self._now)
-        self._effects.append(notes.leaving(entry, reason, for_model=for_model, idle_s=idle_s, price=cost))
-
     def _note_waiting(self, entry: ModelEntry, lacking: Need) -> None:
         """Once for each thing that it waits for."""
         if entry.lacking != lacking:
             entry.lacking = lacking
-            holders = self.stable.in_memory
-            self._effects.append(notes.waiting(entry, lacking, holders))
+            self._effects.append(notes.waiting(entry, lacking, self.stable.in_memory))
 
     def _turn_away(self, entry: ModelEntry, waiter_id: int, error: HostlerError) -> None:
         self._refuse(waiter_id, error)

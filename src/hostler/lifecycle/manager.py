@@ -47,7 +47,7 @@ from hostler.lifecycle.placement import Placer, Placing, measured_need, placed, 
 from hostler.lifecycle.plan import Plan, make_plan
 from hostler.lifecycle.policy import threads_for
 from hostler.lifecycle.ports import Estimator, Launcher, Worker
-from hostler.lifecycle.status import ModelStatus, RegistryChange
+from hostler.lifecycle.status import ModelStatus, RegistryChange, status_of
 from hostler.lifecycle.supervisor import Supervisor
 from hostler.registry import ModelSpec, Registry
 from hostler.types import DeviceMemory, ModelState
@@ -205,23 +205,7 @@ class ModelManager:
     def status(self, model_id: str) -> ModelStatus:
         """How it is with a model; one that is not registered is unloaded. Never loads anything."""
         entry = self._controller.stable.get(model_id)
-        supervisor = self._supervisors.get(model_id)
-        worker = supervisor.worker if supervisor else None
-        if entry is None:
-            return ModelStatus(ModelState.UNLOADED, 0, 0, None, None, None, None, None)
-        return ModelStatus(
-            state=entry.reported_state,
-            num_leases=len(entry.leases),
-            num_waiting=len(entry.waiters),
-            facts=supervisor.facts if supervisor else None,
-            last_used_at=None if entry.last_used is None else self._to_unix_time(entry.last_used),
-            progress=supervisor.progress if supervisor and entry.state is ModelState.LOADING else None,
-            last_error=entry.last_error,
-            pid=worker.pid if worker else None,
-            load_s=entry.load_s,
-            load_started_at=self._to_unix_time(entry.load_started) if entry.state is ModelState.LOADING else None,
-            retry_after_s=max(0.0, entry.retry_at - self._clock.now()) or None,
-        )
+        return status_of(entry, self._supervisors.get(model_id), self._clock)
 
     async def plan(self, spec: ModelSpec) -> Plan:
         """What would happen if the model were asked for now, and why. Changes nothing."""
@@ -278,9 +262,6 @@ class ModelManager:
     def _new_placer(self) -> Placer:
         settings = self._settings
         return Placer(self._estimator, settings.memory_budget, settings.max_concurrent_models, self.gpus.visible)
-
-    def _to_unix_time(self, when: float) -> float:
-        return self._clock.unix_time() - (self._clock.now() - when)
 
     # --- events and effects -----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from hostler.errors import HostlerError
 from hostler.lifecycle.entry import ModelEntry
 from hostler.lifecycle.events import LeaveReason, Note, NoteKind
 from hostler.lifecycle.ledger import PLACES, Need
-from hostler.lifecycle.policy import Option
+from hostler.lifecycle.policy import Option, Resident, price
 from hostler.quantities import format_bytes
 
 _WHY = {
@@ -69,16 +69,20 @@ def load_failed(entry: ModelEntry, error: HostlerError, cooldown_s: float) -> No
     return Note(NoteKind.LOAD_FAILED, entry.model_id, text, {"code": error.code, "cooldown_s": cooldown_s})
 
 
-def leaving(entry: ModelEntry, reason: LeaveReason, *, for_model: str | None, idle_s: float, price: float) -> Note:
-    why = _WHY[reason].format(for_model=for_model, idle_s=idle_s)
-    text = f"{entry.model_id} leaves {why}"
-    facts: dict[str, str | int | float | None] = {"reason": reason, "num_leases": len(entry.leases)}
+def leaving(
+    resident: Resident, reason: LeaveReason, now: float, for_model: str | None = None, *, drains: bool = False
+) -> Note:
+    """`drains`: its requests are waited for."""
+    model_id, idle_s = resident.model_id, now - resident.last_used
+    text = f"{model_id} leaves {_WHY[reason].format(for_model=for_model, idle_s=idle_s)}"
+    facts: dict[str, str | int | float | None] = {"reason": reason, "num_leases": resident.num_leases}
     if reason is LeaveReason.EVICTED:
-        text += f": it has been idle for {idle_s:.1f} s and took {entry.load_s or 0:.1f} s to load"
-        facts |= {"for": for_model, "idle_s": idle_s, "price": price}
-    elif entry.leases:
-        text += f", when its {len(entry.leases)} requests have ended"
-    return Note(NoteKind.LEAVING, entry.model_id, text, facts)
+        text += f": it has been idle for {idle_s:.1f} s and took {resident.load_s or 0:.1f} s to load"
+        facts |= {"for": for_model, "idle_s": idle_s, "price": price(resident, resident.holds, now)}
+    elif resident.num_leases:
+        how = "when its {} requests have ended" if drains else "and its {} requests end with it"
+        text += ", " + how.format(resident.num_leases)
+    return Note(NoteKind.LEAVING, model_id, text, facts)
 
 
 def yielding(entry: ModelEntry, for_model: str) -> Note:

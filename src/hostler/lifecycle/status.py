@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from hostler.lifecycle.clock import Clock
+from hostler.lifecycle.entry import ModelEntry
+from hostler.lifecycle.supervisor import Supervisor
 from hostler.registry import ModelSpec, Registry
 from hostler.types import LoadProgress, ModelFacts, ModelState, ModelType
 
@@ -33,6 +36,27 @@ class ModelStatus:
     """Unix seconds; `None` unless it is loading."""
     retry_after_s: float | None = None
     """After a failure: for how long requests are still refused."""
+
+
+def status_of(entry: ModelEntry | None, supervisor: Supervisor | None, clock: Clock) -> ModelStatus:
+    """From what the controller and a model's supervisor know; both `None` for a model that is not registered."""
+    if entry is None:
+        return ModelStatus(ModelState.UNLOADED, 0, 0, None, None, None, None, None)
+    is_loading = entry.state is ModelState.LOADING
+    started = clock.unix_time() - clock.now()
+    return ModelStatus(
+        state=entry.reported_state,
+        num_leases=len(entry.leases),
+        num_waiting=len(entry.waiters),
+        facts=supervisor.facts if supervisor else None,
+        last_used_at=None if entry.last_used is None else started + entry.last_used,
+        progress=supervisor.progress if supervisor and is_loading else None,
+        last_error=entry.last_error,
+        pid=supervisor.worker.pid if supervisor and supervisor.worker else None,
+        load_s=entry.load_s,
+        load_started_at=started + entry.load_started if is_loading else None,
+        retry_after_s=max(0.0, entry.retry_at - clock.now()) or None,
+    )
 
 
 @dataclass(frozen=True)
