@@ -30,11 +30,12 @@ LEAST_KV_CACHE_BYTES = 2**30
 BLOCK_SIZE = 16
 """Tokens; the engine counts in blocks of so many."""
 
-_CACHE_SLACK_TOKENS = 384
-"""That each sequence's keys and values take beyond those counted, no more than these again: the engine's buffers are
-128 tokens longer and some sequences wider than their need, and leave gaps behind as they grow. Measured with 32
-sequences of 524 tokens of SmolLM2-135M: a worker grew by 646 MB after its load where 200 MB were allowed for keys and
-values, by 799 MB where 500 were. By the rules here it is 545 and 928 MB."""
+_COLUMN_SLACK = 128
+"""Tokens that each sequence's keys and values are allocated beyond their need, as in the engine's caches."""
+_GROWTH_SLACK = 256
+"""Tokens of each sequence that buffers leave behind as gaps when they grow, no more than all keys and values again.
+Measured with 32 sequences of 524 tokens of SmolLM2-135M: a worker grew by 646, 799 and 1036 MB after its load where
+200, 500 and 1000 MB were allowed for keys and values. By the rules here it is 628, 928 and 1428 MB."""
 _LEAST_WORKSPACE_BYTES = 96 * 2**20
 _NUM_LOGITS_COPIES = 4
 """Float32 tensors of the size of a step's logits that sampling has at a time."""
@@ -147,8 +148,9 @@ def _workspace_bytes(spec: ModelSpec, shape: ModelShape | None, kv_cache_bytes: 
     logits = num_rows * shape.vocab_size * 4 * _NUM_LOGITS_COPIES
     per_token = _NUM_WIDE_COPIES * shape.hidden_size + _NUM_INNER_COPIES * shape.intermediate_size
     activations = spec.max_num_batched_tokens * per_token * 4
-    cache_slack = num_rows * _CACHE_SLACK_TOKENS * shape.cache_numbers_per_token * number_bytes
-    return _LEAST_WORKSPACE_BYTES + logits + activations + min(cache_slack, kv_cache_bytes)
+    column = num_rows * shape.cache_numbers_per_token * number_bytes
+    cache_slack = _COLUMN_SLACK * column + min(_GROWTH_SLACK * column, kv_cache_bytes)
+    return _LEAST_WORKSPACE_BYTES + logits + activations + cache_slack
 
 
 def _cpu_computes_bfloat16(cpuinfo: Path) -> bool:
