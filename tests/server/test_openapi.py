@@ -66,3 +66,16 @@ async def test_errors_are_documented_with_the_body_of_their_interface(served: Se
     assert set(native) - set(openai) == {"422"}
     assert references(native["400"]) == {"#/components/schemas/NativeErrorBody"}
     assert references(openai["400"]) == {"#/components/schemas/ErrorBody"}
+
+
+async def test_what_explains_the_stable_is_documented_with_its_answers_and_queries(served: Served) -> None:
+    document = (await served.client.get("/openapi.json")).json()
+    paths, schemas = document["paths"], document["components"]["schemas"]
+    assert {"PlanAnswer", "PlanVictim", "FootprintParts", "EventsPage", "ModelEvent", "ModelHealth"} <= set(schemas)
+    for path in ("/events", "/models/{model_id}/events"):
+        operation = paths[path]["get"]
+        queries = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "query"}
+        assert queries == {"after", "limit", "stream"}
+        assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
+        assert "422" in operation["responses"]
+    assert "503" in paths["/models/{model_id}/health"]["get"]["responses"]

@@ -87,7 +87,7 @@ def _add_errors(path: str, operation: dict[str, Any]) -> None:
         errors |= _VALIDATION
     if "requestBody" not in operation and "{" in path:
         errors |= _NAMED_MODEL
-    if path.startswith("/admin/") or path.endswith("/unload"):
+    if path.startswith("/admin/") or path.endswith(("/unload", "}/health")):
         errors |= _WORK
     responses = operation["responses"]
     responses.pop("422", None)
