@@ -393,7 +393,7 @@ class Controller:
         """Once for each thing that it waits for."""
         if entry.lacking != lacking:
             entry.lacking = lacking
-            self._effects.append(notes.waiting(entry, lacking, self.stable.in_memory))
+            self._effects.append(notes.waiting(entry, lacking, self.stable.in_memory, self._now))
 
     def _turn_away(self, entry: ModelEntry, waiter_id: int, error: HostlerError) -> None:
         self._refuse(waiter_id, error)

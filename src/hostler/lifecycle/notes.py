@@ -6,6 +6,7 @@ from hostler.errors import HostlerError
 from hostler.lifecycle.entry import ModelEntry
 from hostler.lifecycle.events import LeaveReason, Note, NoteKind
 from hostler.lifecycle.ledger import PLACES, Need
+from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.policy import Option, Resident, price
 from hostler.quantities import format_bytes
 
@@ -38,9 +39,9 @@ def queued(entry: ModelEntry, num_before: int) -> Note:
     return Note(NoteKind.QUEUED, entry.model_id, text, {"num_before": num_before, "state": entry.reported_state})
 
 
-def waiting(entry: ModelEntry, lacking: Need, holders: Sequence[ModelEntry]) -> Note:
+def waiting(entry: ModelEntry, lacking: Need, holders: Sequence[ModelEntry], now: float) -> Note:
     if any(lacking.values()):
-        held = ", ".join(occupation(holder) for holder in holders)
+        held = ", ".join(occupation(holder, now) for holder in holders)
         text = f"{entry.model_id} waits for {amounts(lacking)}, held by {held}"
     else:
         text = f"{entry.model_id} waits until models that are leaving have left"
@@ -112,12 +113,14 @@ def refused(entry: ModelEntry, error: HostlerError, num_refused: int) -> Note:
     return Note(NoteKind.REFUSED, entry.model_id, text, {"code": error.code, "num": num_refused})
 
 
-def occupation(entry: ModelEntry) -> str:
-    """`gpt2 (2 requests in flight)`: why a model holds what it holds."""
+def occupation(entry: ModelEntry, now: float) -> str:
+    """`gpt2 (2 in flight)`: why a model holds what it holds."""
     if entry.reported_state != "ready":
         return f"{entry.model_id} ({entry.reported_state.value})"
     words = [f"{len(entry.leases)} in flight"] if entry.leases else ["idle"]
     words += ["pinned"] if entry.profile.is_pinned else []
+    if entry.ready_since is not None and entry.ready_since + min(entry.load_s or 0.0, Limits.turn_s) > now:
+        words.append("just loaded")
     return f"{entry.model_id} ({', '.join(words)})"
 
 

@@ -84,7 +84,7 @@ def make_plan(stable: Stable, model_id: str, placing: Placing, now: float) -> Pl
             )
         else:
             verdict, expected_s = "waits", None
-            held = ", ".join(map(notes.occupation, residents))
+            held = ", ".join(notes.occupation(resident, now) for resident in residents)
             text = f"{model_id} would wait for {notes.amounts(lacking)}, held by {held}"
     return Plan(
         verdict=verdict,

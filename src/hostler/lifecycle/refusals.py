@@ -60,14 +60,14 @@ def queue_full(entry: ModelEntry, now: float) -> HostlerError:
 def wait_timeout(entry: ModelEntry, residents: Iterable[ModelEntry], waited_s: float, now: float) -> HostlerError:
     return WaitTimeoutError(
         f"waited {waited_s:.0f} s for model {entry.model_id!r}, as long as a request may (acquire_timeout_s):"
-        f" {_obstacle(entry, residents)}",
+        f" {_obstacle(entry, residents, now)}",
         retry_after_s=retry_after_s(entry, now),
     )
 
 
 def unload_timeout(entry: ModelEntry, waited_s: float, now: float) -> HostlerError:
     return WaitTimeoutError(
-        f"model {entry.model_id!r} has not left after {waited_s:.0f} s: {_obstacle(entry, ())};"
+        f"model {entry.model_id!r} has not left after {waited_s:.0f} s: {_obstacle(entry, (), now)};"
         " it grants nothing new and leaves when that is over",
         retry_after_s=retry_after_s(entry, now),
     )
@@ -105,7 +105,7 @@ def too_large(entry: ModelEntry, budget: Need, pinned: Sequence[ModelEntry]) -> 
     )
 
 
-def _obstacle(entry: ModelEntry, residents: Iterable[ModelEntry]) -> str:
+def _obstacle(entry: ModelEntry, residents: Iterable[ModelEntry], now: float) -> str:
     if entry.state is ModelState.LOADING:
         return "it is still loading"
     if entry.state is ModelState.READY:
@@ -114,5 +114,5 @@ def _obstacle(entry: ModelEntry, residents: Iterable[ModelEntry]) -> str:
         return "its process has not ended yet"
     if entry.options is None:
         return "what it needs is not known yet"
-    held = ", ".join(map(notes.occupation, residents))
+    held = ", ".join(notes.occupation(resident, now) for resident in residents)
     return f"it lacks {notes.amounts(entry.lacking or {})}, held by {held} (memory_budget, max_concurrent_models)"
