@@ -1,5 +1,6 @@
 """A model comes into memory as what its files say it is."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -137,6 +138,8 @@ def test_damaged_files_are_reported_without_local_paths(
     "error",
     [
         MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: not enough memory"),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
     ],
@@ -149,8 +152,11 @@ def test_running_out_of_memory_is_said_in_so_many_words(
 
     build_tiny_model("gpt2", tmp_path)
     monkeypatch.setattr(loader, "_load_weights", run_out)
-    with pytest.raises(ModelLoadError, match="does not fit into the memory that is free"):
+    num_bytes = (tmp_path / "model.safetensors").stat().st_size
+    with pytest.raises(ModelLoadError, match="owner/tiny does not fit into the memory that is free") as caught:
         load_quietly(spec_of("owner/tiny"), tmp_path)
+    for fact in (f"its weights have {num_bytes} bytes", "memory_budget", "torch_dtype", "a smaller model"):
+        assert fact in caught.value.message
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -10,15 +11,18 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from tests.tiny_models import build_tiny_model
 
 
-def build_obedient_model(folder: Path, *, is_load_stuck: bool = False) -> Path:
-    """A GPT-2 with room for 4,200 tokens and the code of `obedient_gpt2`; its pipes are in the same folder."""
+def build_obedient_model(folder: Path, *, at_load: Sequence[int] = ()) -> Path:
+    """A GPT-2 with room for 4,200 tokens and the code of `obedient_gpt2`; its pipes are in the same folder.
+
+    `at_load`: tokens that it obeys when it is loaded.
+    """
     build_tiny_model("gpt2", folder)
     config = AutoConfig.from_pretrained(folder)
     config.n_positions = 4200
     model = AutoModelForCausalLM.from_config(config)
     model.config.auto_map = {"AutoModelForCausalLM": "obedient_gpt2.ObedientGPT2"}
     model.config.gate_folder = str(folder)
-    model.config.is_load_stuck = is_load_stuck
+    model.config.at_load = list(at_load)
     model.save_pretrained(folder)
     shutil.copy(Path(__file__).parent / "obedient_gpt2.py", folder)
     for name in ("begun", "go"):

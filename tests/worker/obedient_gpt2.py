@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ WAIT = 182
 """It writes a byte to the pipe `begun` and waits for one from `go`, in the folder that the config names."""
 STICK = 183
 """It writes a byte to `begun` and then never returns, nor lets any other thread of Python run."""
+OBEYED = (FAIL, RUN_OUT_OF_MEMORY, WAIT, STICK)
 
 
 class ObedientGPT2(GPT2LMHeadModel):
@@ -23,12 +25,14 @@ class ObedientGPT2(GPT2LMHeadModel):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        if config.is_load_stuck:
-            self._stick()
+        self._obey(config.at_load)
 
     @functools.wraps(GPT2LMHeadModel.forward)
     def forward(self, input_ids: Any = None, *args: Any, **kwargs: Any) -> Any:
-        tokens = set(input_ids.flatten().tolist())
+        self._obey(input_ids.flatten().tolist())
+        return super().forward(input_ids, *args, **kwargs)
+
+    def _obey(self, tokens: Collection[int]) -> None:
         if FAIL in tokens:
             raise RuntimeError("told to fail")
         if RUN_OUT_OF_MEMORY in tokens:
@@ -38,14 +42,10 @@ class ObedientGPT2(GPT2LMHeadModel):
             with (Path(self.config.gate_folder) / "go").open("rb", buffering=0) as go:
                 go.read(1)
         if STICK in tokens:
-            self._stick()
-        return super().forward(input_ids, *args, **kwargs)
+            self._begin()
+            # A library that holds the interpreter's lock while it is called; no signal comes that ends the pause.
+            ctypes.PyDLL(None).pause()
 
     def _begin(self) -> None:
         with (Path(self.config.gate_folder) / "begun").open("wb", buffering=0) as begun:
             begun.write(b".")
-
-    def _stick(self) -> None:
-        self._begin()
-        # A library that holds the interpreter's lock while it is called; no signal comes that ends the pause.
-        ctypes.PyDLL(None).pause()

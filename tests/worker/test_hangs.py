@@ -15,11 +15,10 @@ from hostler.worker.launcher import ForkserverLauncher
 from tests.fake_estimator import FakeEstimator, NoGpus
 from tests.worker.loading import loaded, spec_of
 from tests.worker.obedience import Gate
-from tests.worker.obedient_gpt2 import FAIL, RUN_OUT_OF_MEMORY, STICK, WAIT
+from tests.worker.obedient_gpt2 import OBEYED, STICK, WAIT
 
-UNBIDDEN = dict.fromkeys((FAIL, RUN_OUT_OF_MEMORY, WAIT, STICK), -100.0)
-"""Drawn by chance, these would be obeyed as well."""
-GREEDY = SamplingParams(temperature=0, max_tokens=3, ignore_eos=True, logit_bias=UNBIDDEN)
+GREEDY = SamplingParams(temperature=0, max_tokens=3, ignore_eos=True, logit_bias=dict.fromkeys(OBEYED, -100.0))
+"""Chosen by itself, one of these would be obeyed as well."""
 
 
 async def test_a_worker_tells_how_long_its_step_has_gone_on_and_nothing_while_it_idles(

@@ -12,7 +12,7 @@ from hostler.types import SamplingParams, TextPrompt, TokenDelta, TokenPrompt
 from hostler.worker.client import WorkerClient, WorkerGeneration
 from hostler.worker.launcher import ForkserverLauncher
 from tests.worker.loading import loaded
-from tests.worker.obedient_gpt2 import FAIL, RUN_OUT_OF_MEMORY, WAIT
+from tests.worker.obedient_gpt2 import FAIL, OBEYED
 
 WAVE = 50
 MAX_GROWTH_BYTES = 6 * 2**20
@@ -27,7 +27,7 @@ async def first_of(deltas: AsyncIterator[TokenDelta]) -> None:
 async def one_request(worker: WorkerClient, number: int) -> None:
     """Answered, refused, failed in the model, or given up: at once, or after its first token."""
     # Drawn by chance, these would be obeyed as well.
-    bias = {FAIL: -100.0, RUN_OUT_OF_MEMORY: -100.0, WAIT: -100.0}
+    bias = dict.fromkeys(OBEYED, -100.0)
     params = SamplingParams(n=1 + number % 2, max_tokens=2, seed=number, stop=["e"], logprobs=1, logit_bias=bias)
     prompt: TextPrompt | TokenPrompt = TextPrompt(text=f"The horse {number}")
     if number % 10 == 3:

@@ -16,7 +16,7 @@ from hostler.types import SamplingParams, TokenPrompt
 from hostler.worker.launcher import ForkserverLauncher
 from tests.worker.loading import loaded
 from tests.worker.obedience import Gate, build_obedient_model
-from tests.worker.obedient_gpt2 import WAIT
+from tests.worker.obedient_gpt2 import STICK, WAIT
 from tests.worker.pidfds import not_ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
@@ -41,7 +41,7 @@ async def test_workers_and_files_of_a_killed_gateway_go_whatever_they_do(
 ) -> None:
     gateway = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.worker.lonely_gateway"),
-        *(obedient_folder, build_obedient_model(tmp_path / "stuck", is_load_stuck=True), tmp_path / "cache"),
+        *(obedient_folder, build_obedient_model(tmp_path / "stuck", at_load=[STICK]), tmp_path / "cache"),
         env={**os.environ, "TMPDIR": str(temporary), "HF_MODULES_CACHE": str(tmp_path / "modules")},
         stdout=asyncio.subprocess.PIPE,
     )

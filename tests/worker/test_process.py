@@ -21,6 +21,9 @@ async def test_a_worker_loads_and_says_what_it_holds(launcher: ForkserverLaunche
     facts = await worker.load(stages.append)
     assert facts.architecture == "GPT2LMHeadModel"
     assert (facts.dtype, facts.device, facts.max_model_len) == ("float32", "cpu", 128)
+    # More than its weights, since it has a heap; less than what it shares with the process that it was forked from.
+    assert facts.memory_bytes < facts.host_bytes < psutil.Process(worker.pid).memory_info().rss
+    assert facts.device_bytes == 0
     assert stages[-1].stage == "warming"
     assert worker.pid != os.getpid()
     await worker.stop()

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from hostler.errors import EngineDeadError, EngineRequestError, HostlerError, QueueFullError, ServiceError
+from hostler.errors import (
+    EngineDeadError,
+    EngineRequestError,
+    HostlerError,
+    ModelLoadError,
+    QueueFullError,
+    ServiceError,
+)
 from hostler.types import SamplingParams, TokenPrompt
 from hostler.worker.client import WorkerClient, WorkerGeneration
 from hostler.worker.launcher import ForkserverLauncher
-from tests.worker.loading import loaded
-from tests.worker.obedience import Gate
+from tests.worker.loading import loaded, spec_of
+from tests.worker.obedience import Gate, build_obedient_model
 from tests.worker.obedient_gpt2 import FAIL, RUN_OUT_OF_MEMORY, WAIT
 
 HARMLESS = TokenPrompt(token_ids=[40, 41, 42])
@@ -132,6 +139,17 @@ async def test_requests_of_a_worker_that_is_killed_in_a_step_are_told_at_once(
     worker = await obedient(launcher, obedient_folder)
     generation = await worker.generate(TokenPrompt(token_ids=[WAIT]), SamplingParams())
     await gate.begun()
+    waiting = await worker.generate(HARMLESS, SamplingParams())
     os.kill(worker.pid, signal.SIGKILL)
-    with pytest.raises(EngineDeadError):
-        await read(generation)
+    for request in (generation, waiting):
+        with pytest.raises(EngineDeadError) as caught:
+            await read(request)
+        assert caught.value.retryable
+
+
+async def test_a_load_that_runs_out_of_memory_says_so(launcher: ForkserverLauncher, tmp_path: Path) -> None:
+    folder = build_obedient_model(tmp_path / "large", at_load=[RUN_OUT_OF_MEMORY])
+    worker = await launcher.launch(spec_of(folder, trust_remote_code=True))
+    with pytest.raises(ModelLoadError, match=r"does not fit into the memory that is free \(its weights have \d+ bytes"):
+        await worker.load(lambda _: None)
+    await worker.wait_exited()
