@@ -515,10 +515,15 @@ async def test_a_model_is_placed_by_what_it_will_take(stable: Stable) -> None:
 async def test_what_a_load_has_shown_is_recorded_and_corrects_the_reservation(stable: Stable) -> None:
     takes(stable, "a", 0.5)
     facts = stable.launcher.model("a").facts = msgspec.structs.replace(FACTS, host_bytes=1000)
-    await stable.manager.load(A)
+    gate = stable.hold_loads("a")
+    loading = await waiting(stable, "a")
+    await stable.clock.advance(4)
+    gate.set()
+    (await loading).release()
     await settle()
     assert stable.manager.reserved("a") == {HOST: 1000, PLACES: 1}
-    assert stable.estimator.recorded == [("a", stable.estimator.estimates["a"].footprint, facts)]
+    shown = msgspec.structs.replace(facts, load_s=4.0)
+    assert stable.estimator.recorded == [("a", stable.estimator.estimates["a"].footprint, shown)]
 
 
 async def test_a_worker_is_told_where_to_go_and_how_much_to_take(stable: Stable) -> None:

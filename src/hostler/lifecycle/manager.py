@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar, cast
 
+import msgspec
+
 from hostler.accelerators import Gpus
 from hostler.config import Settings
 from hostler.errors import ServiceError
@@ -349,17 +351,19 @@ class ModelManager:
         run.add_done_callback(self._runs.discard)
 
     def _on_worker(self, event: Event) -> None:
-        if isinstance(event, LoadSucceeded):
-            self._remember(event.model_id)
         if isinstance(event, WorkerExited):
             del self._supervisors[event.model_id]
         self._dispatch(event)
+        if isinstance(event, LoadSucceeded):
+            self._remember(event.model_id)
 
     def _remember(self, model_id: str) -> None:
-        """What this load has shown."""
-        supervisor, placing = self._supervisors[model_id], self._placings.get(model_id)
-        if supervisor.facts is not None and placing is not None:
-            record = self._estimator.record(supervisor.spec, placing.footprint, supervisor.facts)
+        """What this load has shown, the seconds from the decision to load on included."""
+        entry, supervisor = self._controller.stable[model_id], self._supervisors[model_id]
+        placing = self._placings.get(model_id)
+        if supervisor.facts is not None and placing is not None and entry.load_s is not None:
+            facts = msgspec.structs.replace(supervisor.facts, load_s=entry.load_s)
+            record = self._estimator.record(supervisor.spec, placing.footprint, facts)
             self._spawn(record, f"record {model_id}")
 
     def _grant(self, effect: GrantLease) -> None:
