@@ -49,11 +49,11 @@ def serve(config: Path | None, command_line: dict[str, Any], announce: Callable[
     file = FileWatch(path)
     settings, registry = read_catalogue(path, command_line)
     configure_logging(settings.log_level)
-    listener = listen(settings.host, settings.port)
-    manager = ModelManager(registry, settings, ForkserverLauncher(settings), FootprintEstimator(settings))
-    app = create_app(manager, settings, read_catalogue=lambda: read_catalogue(path, command_line, settings))
-    with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(app, manager, settings, file, listener, announce))
+    with listen(settings.host, settings.port) as listener:
+        manager = ModelManager(registry, settings, ForkserverLauncher(settings), FootprintEstimator(settings))
+        app = create_app(manager, settings, read_catalogue=lambda: read_catalogue(path, command_line, settings))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_run(app, manager, settings, file, listener, announce))
 
 
 def listen(host: str, port: int) -> socket.socket:
