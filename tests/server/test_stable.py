@@ -1,11 +1,14 @@
 """Plans, events and the health of models, over HTTP."""
 
 import asyncio
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from typing_extensions import get_type_hints
 
 from hostler.errors import ModelLoadError
+from hostler.lifecycle.events import NoteKind
+from hostler.protocol.stable_answers import FootprintParts, ModelEvent, ModelHealth
 from hostler.server.streaming import StreamTiming
 from hostler.types import Estimate, Footprint, FootprintBasis, ModelState
 from tests.server.conftest import Served, serving
@@ -262,3 +265,10 @@ async def test_a_dead_model_fails_its_deep_check_and_is_not_started_again(served
 async def test_an_unknown_model_is_a_404(served: Served, method: str, path: str) -> None:
     response = await served.client.request(method, f"/models/tiny-texd/{path}")
     assert (response.status_code, response.json()["code"]) == (404, "model_not_found")
+
+
+def test_every_kind_of_note_state_and_basis_has_its_name_in_the_answers() -> None:
+    kinds = set(get_args(get_type_hints(ModelEvent)["kind"]))
+    assert kinds == {kind.value for kind in NoteKind} | {"progress"}
+    assert set(get_args(get_type_hints(ModelHealth)["state"])) == {state.value for state in ModelState}
+    assert set(get_args(get_type_hints(FootprintParts)["basis"])) == {basis.value for basis in FootprintBasis}
