@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psutil
@@ -13,7 +14,7 @@ import pytest
 
 from tests.e2e.server_process import END_TIMEOUT_S, ServerProcess
 from tests.worker.obedience import Gate, build_obedient_model
-from tests.worker.obedient_gpt2 import WAIT
+from tests.worker.obedient_gpt2 import FAIL, RUN_OUT_OF_MEMORY, STICK, WAIT
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -59,7 +60,15 @@ def serve(folder: Path, grace_s: float) -> ServerProcess:
 
 def stream_of(server: ServerProcess, client: httpx2.Client, prompt: list[int], max_tokens: int) -> Iterator[str]:
     """The events of an answer."""
-    asked = {"model": "obedient", "prompt": prompt, "max_tokens": max_tokens, "stream": True, "ignore_eos": True}
+    asked: dict[str, Any] = {
+        "model": "obedient",
+        "prompt": prompt,
+        "max_tokens": max_tokens,
+        "stream": True,
+        "ignore_eos": True,
+    }
+    # Of all tokens, those that the model obeys must not be drawn.
+    asked["logit_bias"] = {str(token): -100 for token in (FAIL, RUN_OUT_OF_MEMORY, WAIT, STICK)}
     with client.stream("POST", f"{server.url}/v1/completions", json=asked) as response:
         assert response.status_code == 200
         yield from (line.removeprefix("data: ") for line in response.iter_lines() if line.startswith("data: "))
