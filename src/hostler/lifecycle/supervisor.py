@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+STOP_GRACE_S = 5.0
 CHECKS_PER_HANG = 4
 """How often a worker is asked while it might hang: it is found out a quarter too late at most."""
 
@@ -154,7 +155,8 @@ class Supervisor:
         try:
             await self._until_stopped(exited)
             if not exited.done():
-                await worker.stop()
+                # One that hangs would not read what it is told.
+                await worker.stop(0.0 if self.stop_reason is LeaveReason.HUNG else STOP_GRACE_S)
             exit_reason = await exited
         finally:
             exited.cancel()
