@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx2
 import huggingface_hub
-from huggingface_hub.errors import EntryNotFoundError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HFValidationError, RepositoryNotFoundError
 
 from hostler.config import Settings
 from hostler.errors import ModelNotFoundError
@@ -34,12 +34,15 @@ class HubLookUp:
             GatedModelError: the hub wants a token, or refuses the one it got.
             ModelLoadError: the hub cannot be asked.
         """
-        snapshot = find_cached_snapshot(HubSource(repo_id=name), self._hub, with_code=False)
-        if snapshot is not None:
+        source = HubSource(repo_id=name)
+        try:
+            snapshot = find_cached_snapshot(source, self._hub, with_code=False)
+            if snapshot is None:
+                return self._ask(name)
             names = {path.name for path in snapshot.folder.iterdir()}
             return _entry(name, snapshot.folder, names, is_gated=False)
-        try:
-            return self._ask(name)
+        except GatedRepoError as exc:  # a kind of the next one
+            raise translate(exc, source, has_token=self._hub.token is not None) from exc
         except (RepositoryNotFoundError, HFValidationError) as exc:
             needs = "a token that may read it" if self._hub.token else "HF_TOKEN set"
             problem = f"no model {name!r} is registered, and the hub has none, or it is private and needs {needs}"
@@ -47,7 +50,7 @@ class HubLookUp:
         except EntryNotFoundError as exc:
             raise ModelNotFoundError(f"{name} has no config.json on the hub", param="model") from exc
         except (OSError, httpx2.HTTPError, ValueError) as exc:
-            raise translate(exc, HubSource(repo_id=name), has_token=self._hub.token is not None) from exc
+            raise translate(exc, source, has_token=self._hub.token is not None) from exc
 
     def _ask(self, name: str) -> ModelEntry:
         api = huggingface_hub.HfApi(endpoint=self._hub.endpoint, token=self._hub.credentials)

@@ -1,0 +1,58 @@
+"""What is asked of the hub about a repository that a request names."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hostler.config import Settings
+from hostler.errors import GatedModelError, ModelNotFoundError
+from hostler.models.hub_lookup import HubLookUp
+from tests.fake_hub import FakeHub
+from tests.tiny_models import build_tiny_model
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_model("llama", tmp_path_factory.mktemp("look-up") / "tiny")
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    with FakeHub() as hub:
+        yield hub
+
+
+@pytest.fixture
+def look_up(hub: FakeHub, tmp_path: Path) -> HubLookUp:
+    return HubLookUp(Settings(cache_dir=tmp_path / "cache"), hub.url)
+
+
+def test_a_model_is_described_and_its_weights_are_not_fetched(look_up: HubLookUp, hub: FakeHub, tiny: Path) -> None:
+    hub.add_repository("acme/model", tiny)
+    entry = look_up("acme/model")
+    limit = json.loads((tiny / "config.json").read_text())["max_position_embeddings"]
+    assert (entry.name, entry.max_length, entry.trust_remote_code) == ("acme/model", limit, False)
+    assert not any(request.path.endswith("safetensors") for request in hub.requests)
+
+
+@pytest.mark.parametrize("name", ["acme/nowhere", "acme/two--dashes", "acme/two..dots"])
+def test_what_the_hub_does_not_have_is_not_found(look_up: HubLookUp, name: str) -> None:
+    with pytest.raises(ModelNotFoundError, match=name):
+        look_up(name)
+
+
+def test_what_does_not_write_is_not_found(look_up: HubLookUp, hub: FakeHub, tiny: Path, tmp_path: Path) -> None:
+    encoder = shutil.copytree(tiny, tmp_path / "encoder")
+    (encoder / "config.json").write_text(json.dumps({"architectures": ["BertModel"], "model_type": "bert"}))
+    hub.add_repository("acme/encoder", encoder)
+    with pytest.raises(ModelNotFoundError, match="not known as a model that writes text"):
+        look_up("acme/encoder")
+
+
+def test_a_gated_repository_says_where_to_ask(look_up: HubLookUp, hub: FakeHub, tiny: Path) -> None:
+    hub.add_repository("acme/gated", tiny, gated=True)
+    with pytest.raises(GatedModelError, match="acme/gated is gated"):
+        look_up("acme/gated")
