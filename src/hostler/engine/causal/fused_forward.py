@@ -81,7 +81,7 @@ class FusedForward:
             query, key, value = heads.split((self._num_heads, self._num_kv_heads, self._num_kv_heads), dim=1)
             heads = torch.cat((_normed(attention.q_norm, query), _normed(attention.k_norm, key), value), dim=1)
         cos, sin = rotation
-        heads = torch.addcmul(heads * cos, heads.roll(attention.head_dim // 2, dims=-1), sin)
+        heads = heads * cos + heads.roll(attention.head_dim // 2, dims=-1) * sin
         layer = self.cache.layers[index]
         layer.store(heads[:, self._num_heads :])
         attended, _ = flat_attention(
