@@ -1,14 +1,13 @@
 """Answers that come piece by piece, as server-sent events."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack
-from typing import Generic, Self
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Generic
 
 import httpx2
 import msgspec
 
 from hostler.client.calls import Answer, read_answer, read_error
-from hostler.client.connection import connection_errors, raise_for_error
+from hostler.client.line_streams import AsyncLineStream, LineStream
 from hostler.errors import ServiceError
 from hostler.protocol.native_answers import StreamedText
 
@@ -50,7 +49,7 @@ class EventReader(Generic[Answer]):
         return self.answer
 
 
-class AnswerStream(Generic[Answer]):
+class AnswerStream(LineStream[StreamedText], Generic[Answer]):
     """Iterate over it for the text as it comes; `answer` is the whole of it afterwards.
 
     A loop that is left early is to be followed by `close`, or stand in a `with`: that ends the generation.
@@ -59,66 +58,23 @@ class AnswerStream(Generic[Answer]):
     def __init__(
         self, opening: AbstractContextManager[httpx2.Response], base_url: str, answer_type: type[Answer]
     ) -> None:
-        self._opening = opening
-        self._base_url = base_url
         self._reader = EventReader(answer_type)
-        self._open = ExitStack()
-
-    def __iter__(self) -> Iterator[StreamedText]:
-        with connection_errors(self._base_url), self._open:
-            response = self._open.enter_context(self._opening)
-            if response.is_error:
-                response.read()
-                raise_for_error(response)
-            for line in response.iter_lines():
-                if (piece := self._reader.read(line)) is not None:
-                    yield piece
+        super().__init__(opening, base_url, self._reader.read)
 
     @property
     def answer(self) -> Answer:
         return self._reader.whole()
 
-    def close(self) -> None:
-        self._open.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class AsyncAnswerStream(Generic[Answer]):
+class AsyncAnswerStream(AsyncLineStream[StreamedText], Generic[Answer]):
     """`AnswerStream` for `async for` and `async with`."""
 
     def __init__(
         self, opening: AbstractAsyncContextManager[httpx2.Response], base_url: str, answer_type: type[Answer]
     ) -> None:
-        self._opening = opening
-        self._base_url = base_url
         self._reader = EventReader(answer_type)
-        self._open = AsyncExitStack()
-
-    async def __aiter__(self) -> AsyncIterator[StreamedText]:
-        with connection_errors(self._base_url):
-            async with self._open:
-                response = await self._open.enter_async_context(self._opening)
-                if response.is_error:
-                    await response.aread()
-                    raise_for_error(response)
-                async for line in response.aiter_lines():
-                    if (piece := self._reader.read(line)) is not None:
-                        yield piece
+        super().__init__(opening, base_url, self._reader.read)
 
     @property
     def answer(self) -> Answer:
         return self._reader.whole()
-
-    async def aclose(self) -> None:
-        await self._open.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
