@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from hostler.errors import InvalidRequestError, ModelNotLoadedError, WaitTimeoutError
@@ -44,33 +44,35 @@ async def plan(spec: PathModel, services: ServicesDep) -> PlanAnswer:
     return plan_answer(spec.id, await services.manager.plan(spec))
 
 
+class EventsQuery:
+    """Which events are asked for, and how they are to come."""
+
+    def __init__(
+        self,
+        request: Request,
+        after: After = 0,
+        limit: Limit = USUAL_EVENTS,
+        is_stream: IsStream = False,
+        last_event_id: LastEventId = None,
+    ) -> None:
+        self.after = _number(last_event_id) or after
+        self.limit = limit
+        self.is_stream = is_stream or "text/event-stream" in request.headers.get("accept", "").lower()
+
+
+Asked = Annotated[EventsQuery, Depends()]
+
+
 @router.get("/events", **_events)
-async def events(
-    request: Request,
-    services: ServicesDep,
-    after: After = 0,
-    limit: Limit = USUAL_EVENTS,
-    is_stream: IsStream = False,
-    last_event_id: LastEventId = None,
-) -> Response:
+async def events(services: ServicesDep, asked: Asked) -> Response:
     """What happened to all models, and why."""
-    is_stream = is_stream or _wants_stream(request)
-    return _tell(services, None, _number(last_event_id) or after, limit, is_stream=is_stream)
+    return _tell(services, None, asked)
 
 
 @router.get("/models/{model_id:model}/events", **_events)
-async def events_of(
-    spec: PathModel,
-    request: Request,
-    services: ServicesDep,
-    after: After = 0,
-    limit: Limit = USUAL_EVENTS,
-    is_stream: IsStream = False,
-    last_event_id: LastEventId = None,
-) -> Response:
+async def events_of(spec: PathModel, services: ServicesDep, asked: Asked) -> Response:
     """What happened to one model, and why."""
-    is_stream = is_stream or _wants_stream(request)
-    return _tell(services, spec.id, _number(last_event_id) or after, limit, is_stream=is_stream)
+    return _tell(services, spec.id, asked)
 
 
 @router.get("/models/{model_id:model}/health")
@@ -132,21 +134,17 @@ def model_health(services: Services, spec: ModelSpec) -> ModelHealth:
     )
 
 
-def _tell(services: Services, model_id: str | None, after: int, limit: int, *, is_stream: bool) -> Response:
+def _tell(services: Services, model_id: str | None, asked: EventsQuery) -> Response:
     journal = services.manager.journal
-    after = resumable(journal, after)
-    if is_stream:
+    after = resumable(journal, asked.after)
+    if asked.is_stream:
         leaving = services.drain.begun
         return EventStream(services.manager, model_id=model_id, after=after, leaving=leaving, timing=services.timing)
     entries = journal.last(model_id=model_id, after=after, limit=KEPT)
     # Whoever goes on from an entry gets those that follow it and misses none; anybody else wants the newest.
-    entries = entries[:limit] if after else entries[-limit:]
+    entries = entries[: asked.limit] if after else entries[-asked.limit :]
     page = EventsPage(events=[event_of(entry) for entry in entries], last=entries[-1].number if entries else after)
     return JSONResponse(page)
-
-
-def _wants_stream(request: Request) -> bool:
-    return "text/event-stream" in request.headers.get("accept", "").lower()
 
 
 def _number(last_event_id: str | None) -> int:
