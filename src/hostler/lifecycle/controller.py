@@ -29,7 +29,6 @@ from hostler.lifecycle.events import (
     EstimateNeed,
     Event,
     ForOneModel,
-    GrantLease,
     LeaveReason,
     Load,
     LoadFailed,
@@ -40,7 +39,6 @@ from hostler.lifecycle.events import (
     RefuseWaiter,
     RegistryChanged,
     Release,
-    ReportLoaded,
     ReportUnloaded,
     ShutDown,
     StartLoad,
@@ -53,6 +51,7 @@ from hostler.lifecycle.events import (
 )
 from hostler.lifecycle.ledger import Need
 from hostler.lifecycle.limits import Limits
+from hostler.lifecycle.outbox import Outbox
 from hostler.lifecycle.policy import Option
 from hostler.lifecycle.stable import Stable
 from hostler.types import ModelState
@@ -69,12 +68,11 @@ class Controller:
         self._is_shutting_down = False
         self._num_arrived = 0
         self._now = 0.0
-        self._effects: list[Effect] = []
+        self._outbox = Outbox()
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take in what happened; what has to be done about it, in that order."""
         self._now = now
-        self._effects = []
         if isinstance(event, ForOneModel):
             self.stable.touch(event.model_id)
         self._take_in(event)
@@ -83,9 +81,9 @@ class Controller:
         self._estimate()
         self._make_room()
         for entry in self.stable.active:
-            self._answer_waiters(entry)
+            self._outbox.grant(entry, self._now)
         self.stable.let_rest()
-        return self._effects
+        return self._outbox.take()
 
     def next_deadline(self) -> float | None:
         """When `Tick` has to be sent, unless another event comes first."""
@@ -128,9 +126,9 @@ class Controller:
     def _on_wanted(self, event: Acquire | Load) -> None:
         entry = self.stable.get(event.model_id)
         if self._is_shutting_down:
-            self._refuse(event.waiter_id, refusals.shutting_down())
+            self._outbox.put(RefuseWaiter(event.waiter_id, refusals.shutting_down()))
         elif entry is None or not entry.is_registered:
-            self._refuse(event.waiter_id, refusals.not_registered(event.model_id))
+            self._outbox.put(RefuseWaiter(event.waiter_id, refusals.not_registered(event.model_id)))
         else:
             self._enqueue(entry, event)
 
@@ -138,29 +136,29 @@ class Controller:
         has_to_reload = isinstance(event, Load) and event.force_reload and entry.state is ModelState.READY
         is_waiting = has_to_reload or not entry.is_granting
         if is_waiting and len(entry.waiters) >= self._limits.max_waiting_per_model:
-            self._turn_away(entry, event.waiter_id, refusals.queue_full(entry, self._now))
+            self._outbox.turn_away(entry, event.waiter_id, refusals.queue_full(entry, self._now))
             return
         if isinstance(event, Acquire) and not entry.is_resident and self._now < entry.retry_at:
-            self._turn_away(entry, event.waiter_id, refusals.cooling_down(entry, self._now))
+            self._outbox.turn_away(entry, event.waiter_id, refusals.cooling_down(entry, self._now))
             return
         if isinstance(event, Load):
             entry.retry_at = -math.inf
         if has_to_reload and entry.leaving is None:
             self._let_leave(entry, LeaveReason.RELOADED)
         if is_waiting:
-            self._effects.append(notes.queued(entry, len(entry.waiters)))
+            self._outbox.put(notes.queued(entry, len(entry.waiters)))
         entry.waiters[event.waiter_id] = self._waiter(event, wants_lease=isinstance(event, Acquire))
         # Now, and not after room was made for others: this request may be what keeps an idle model in memory.
-        self._answer_waiters(entry)
+        self._outbox.grant(entry, self._now)
 
     def _on_unload(self, event: Unload) -> None:
         entry = self.stable.get(event.model_id)
         if entry is None or not entry.is_resident:
-            self._effects.append(ReportUnloaded(event.waiter_id, was_loaded=False))
+            self._outbox.put(ReportUnloaded(event.waiter_id, was_loaded=False))
             return
         entry.unload_waiters[event.waiter_id] = self._waiter(event, wants_lease=False)
         if entry.state is ModelState.LOADING:
-            self._refuse_all(entry, refusals.unloaded(entry.model_id))
+            self._outbox.refuse_all(entry, refusals.unloaded(entry.model_id))
             self._stop(entry, LeaveReason.UNLOADED)
         elif entry.state is ModelState.READY and event.is_forced:
             self._stop(entry, LeaveReason.UNLOADED)
@@ -212,11 +210,11 @@ class Controller:
         entry.ready_since = entry.idle_since = entry.last_used = self._now
         entry.last_error = entry.last_failure = None
         entry.retry_at = -math.inf
-        self._effects.append(notes.loaded(entry, self.stable.ledger.held_by(entry.model_id), need))
+        self._outbox.put(notes.loaded(entry, self.stable.ledger.held_by(entry.model_id), need))
         if need is not None:
             self.stable.ledger.correct(entry.model_id, need)
         # Now, and not after room was made for others: what has just been loaded must not be their victim.
-        self._answer_waiters(entry)
+        self._outbox.grant(entry, self._now)
 
     def _on_hung(self, entry: ModelEntry) -> None:
         if entry.state is ModelState.READY:
@@ -229,18 +227,16 @@ class Controller:
             self._fail_load(entry, refusals.worker_ended(entry.model_id, reason))
         elif entry.state is ModelState.READY:
             entry.last_error = f"its process ended: {reason}"
-            self._effects.append(notes.died(entry, reason, entry.count_failure(self._now, self._limits)))
+            self._outbox.put(notes.died(entry, reason, entry.count_failure(self._now, self._limits)))
         else:
-            self._effects.append(notes.unloaded(entry, reason))
+            self._outbox.put(notes.unloaded(entry, reason))
         self.stable.ledger.release(entry.model_id)
         entry.state = ModelState.FAILED if entry.has_failed else ModelState.UNLOADED
         entry.has_failed = False
         entry.leases.clear()
         entry.leaving = entry.yields_to = entry.lacking = entry.options = entry.keep_alive_s = None
         entry.ready_since = entry.idle_since = None
-        for waiter_id in entry.unload_waiters:
-            self._effects.append(ReportUnloaded(waiter_id, was_loaded=True))
-        entry.unload_waiters.clear()
+        self._outbox.report_unloaded(entry)
         if not entry.is_registered:
             self.stable.forget(entry.model_id)
 
@@ -259,7 +255,7 @@ class Controller:
             entry.retry_at = -math.inf
             if model_id in removed:
                 entry.is_registered = False
-                self._refuse_all(entry, refusals.not_registered(model_id))
+                self._outbox.refuse_all(entry, refusals.not_registered(model_id))
             if entry.state is ModelState.LOADING:
                 self._stop(entry, LeaveReason.REGISTRY_CHANGED)
             elif entry.state is ModelState.READY and entry.leaving is None:
@@ -270,7 +266,7 @@ class Controller:
     def _on_drain(self) -> None:
         self._is_shutting_down = True
         for entry in self.stable.active:
-            self._refuse_all(entry, refusals.shutting_down())
+            self._outbox.refuse_all(entry, refusals.shutting_down())
             if entry.state is ModelState.LOADING:
                 self._stop(entry, LeaveReason.SHUTDOWN)
 
@@ -287,10 +283,11 @@ class Controller:
             for waiter in [waiter for waiter in entry.waiters.values() if waiter.deadline <= self._now]:
                 del entry.waiters[waiter.waiter_id]
                 error = refusals.wait_timeout(entry, self.stable.in_memory, self._now - waiter.since, self._now)
-                self._turn_away(entry, waiter.waiter_id, error)
+                self._outbox.turn_away(entry, waiter.waiter_id, error)
             for waiter in [waiter for waiter in entry.unload_waiters.values() if waiter.deadline <= self._now]:
                 del entry.unload_waiters[waiter.waiter_id]
-                self._refuse(waiter.waiter_id, refusals.unload_timeout(entry, self._now - waiter.since, self._now))
+                error = refusals.unload_timeout(entry, self._now - waiter.since, self._now)
+                self._outbox.put(RefuseWaiter(waiter.waiter_id, error))
 
     def _stop_those_due(self) -> None:
         """Those that drained, idled or stalled."""
@@ -310,14 +307,14 @@ class Controller:
             if entry.wants_estimate:
                 entry.is_estimating = True
                 entry.num_estimates += 1
-                self._effects.append(EstimateNeed(entry.model_id, entry.num_estimates))
+                self._outbox.put(EstimateNeed(entry.model_id, entry.num_estimates))
 
     def _make_room(self) -> None:
         settlement = self.stable.settlement(self._now, self._limits.turn_s)
         for model_id in settlement.impossible:
             pinned = [other for other in self.stable.in_memory if other.profile.is_pinned]
             entry = self.stable[model_id]
-            self._refuse_all(entry, refusals.too_large(entry, self.stable.ledger.budget, pinned))
+            self._outbox.refuse_all(entry, refusals.too_large(entry, self.stable.ledger.budget, pinned))
             entry.options = None
         for model_id, option in settlement.starts:
             self._start_load(self.stable[model_id], option)
@@ -328,24 +325,8 @@ class Controller:
         for entry in self.stable.active:
             yields_to = settlement.yields.get(entry.model_id)
             if yields_to is not None and entry.yields_to is None:
-                self._effects.append(notes.yielding(entry, yields_to))
+                self._outbox.put(notes.yielding(entry, yields_to))
             entry.yields_to = yields_to
-
-    def _answer_waiters(self, entry: ModelEntry) -> None:
-        """Give those who wait for a model that is ready, and stays, what they wait for."""
-        if not entry.is_granting:
-            return
-        for waiter in entry.waiters.values():
-            if waiter.keep_alive_s is not None:
-                entry.keep_alive_s = waiter.keep_alive_s
-            if waiter.wants_lease:
-                entry.leases.add(waiter.waiter_id)
-                entry.last_used = self._now
-                entry.idle_since = None
-                self._effects.append(GrantLease(waiter.waiter_id, entry.model_id, entry.generation))
-            else:
-                self._effects.append(ReportLoaded(waiter.waiter_id))
-        entry.waiters.clear()
 
     # --- building blocks --------------------------------------------------------------------------------------------
 
@@ -362,8 +343,8 @@ class Controller:
         entry.device = option.device
         entry.lacking = None
         self.stable.ledger.reserve(entry.model_id, option.need)
-        self._effects.append(notes.loading(entry, option))
-        self._effects.append(StartLoad(entry.model_id, entry.generation, option))
+        self._outbox.put(notes.loading(entry, option))
+        self._outbox.put(StartLoad(entry.model_id, entry.generation, option))
 
     def _fail_load(self, entry: ModelEntry, error: HostlerError) -> None:
         entry.has_failed = True
@@ -372,39 +353,25 @@ class Controller:
         cooldown_s = entry.count_failure(self._now, self._limits)
         if error.retryable and error.retry_after_s is None:
             error.retry_after_s = cooldown_s
-        self._effects.append(notes.load_failed(entry, error, cooldown_s))
-        self._refuse_all(entry, error)
+        self._outbox.put(notes.load_failed(entry, error, cooldown_s))
+        self._outbox.refuse_all(entry, error)
 
     def _let_leave(self, entry: ModelEntry, reason: LeaveReason) -> None:
         """When its leases have ended."""
         entry.leaving = reason
         if entry.leases:
-            self._effects.append(notes.leaving(self.stable.resident(entry), reason, self._now, drains=True))
+            self._outbox.put(notes.leaving(self.stable.resident(entry), reason, self._now, drains=True))
 
     def _stop(self, entry: ModelEntry, reason: LeaveReason, for_model: str | None = None) -> None:
-        self._effects.append(notes.leaving(self.stable.resident(entry), reason, self._now, for_model))
+        self._outbox.put(notes.leaving(self.stable.resident(entry), reason, self._now, for_model))
         entry.state = ModelState.UNLOADING
         entry.leaving = reason
         entry.yields_to = None
         entry.ready_since = entry.idle_since = None
-        self._effects.append(StopWorker(entry.model_id, entry.generation, reason))
+        self._outbox.put(StopWorker(entry.model_id, entry.generation, reason))
 
     def _note_waiting(self, entry: ModelEntry, lacking: Need) -> None:
         """Once for each thing that it waits for."""
         if entry.lacking != lacking:
             entry.lacking = lacking
-            self._effects.append(notes.waiting(entry, lacking, self.stable.in_memory, self._now))
-
-    def _turn_away(self, entry: ModelEntry, waiter_id: int, error: HostlerError) -> None:
-        self._refuse(waiter_id, error)
-        self._effects.append(notes.refused(entry, error, 1))
-
-    def _refuse(self, waiter_id: int, error: HostlerError) -> None:
-        self._effects.append(RefuseWaiter(waiter_id, error))
-
-    def _refuse_all(self, entry: ModelEntry, error: HostlerError) -> None:
-        if entry.waiters:
-            self._effects.append(notes.refused(entry, error, len(entry.waiters)))
-        for waiter_id in entry.waiters:
-            self._refuse(waiter_id, error)
-        entry.waiters.clear()
+            self._outbox.put(notes.waiting(entry, lacking, self.stable.in_memory, self._now))
