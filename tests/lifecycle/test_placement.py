@@ -1,9 +1,11 @@
 """Where models can go on machines of several kinds."""
 
+import asyncio
+
 import msgspec
 import pytest
 
-from hostler.accelerators import Gpu
+from hostler.accelerators import Gpu, Gpus
 from hostler.lifecycle import placement
 from hostler.lifecycle.ledger import HOST, PLACES
 from hostler.lifecycle.placement import Placer, host_memory_bytes, measured_need, placed
@@ -11,6 +13,7 @@ from hostler.lifecycle.policy import Option
 from hostler.quantities import MemoryBudget
 from hostler.registry import ModelSpec
 from hostler.types import Estimate, Footprint, FootprintBasis
+from tests.fake_clock import settle
 from tests.fake_estimator import FakeEstimator
 from tests.fake_worker import FACTS
 from tests.lifecycle.specs import make_spec
@@ -30,10 +33,24 @@ def torch_with_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement, "_torch_may_use_gpus", lambda: True)
 
 
-def placer(device_bytes: int, gpus: tuple[int, ...] = (), basis: FootprintBasis = FootprintBasis.HEADERS) -> Placer:
+class FoundGpus(Gpus):
+    """Accelerators of these sizes, once they are looked for."""
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        self._sizes = sizes
+
+    async def probe(self) -> None:
+        self.visible = [Gpu(f"gpu{index}", f"GPU-{index}", size) for index, size in enumerate(self._sizes)]
+
+
+async def placer(
+    device_bytes: int, gpus: tuple[int, ...] = (), basis: FootprintBasis = FootprintBasis.HEADERS
+) -> Placer:
     estimator = FakeEstimator({"a": Estimate(footprint=footprint(device_bytes, basis), load_s=2.5)})
-    found = [Gpu(f"gpu{index}", f"GPU-{index}", total) for index, total in enumerate(gpus)]
-    return Placer(estimator, MemoryBudget(share=0.5), 3, found)
+    placer = Placer(estimator, MemoryBudget(share=0.5), 3, FoundGpus(gpus))
+    await placer.probe()
+    return placer
 
 
 async def devices(placer: Placer, spec: ModelSpec = AUTO) -> list[str]:
@@ -41,43 +58,43 @@ async def devices(placer: Placer, spec: ModelSpec = AUTO) -> list[str]:
 
 
 async def test_without_accelerators_a_model_goes_to_the_host() -> None:
-    placing = await placer(1000).place(AUTO)
+    placing = await (await placer(1000)).place(AUTO)
     (option,) = placing.options
     assert (option.device, option.need) == ("cpu", {HOST: 1100, PLACES: 1})
     assert placing.load_s == 2.5
 
 
 async def test_an_accelerator_takes_the_model_and_the_host_its_process() -> None:
-    (option,) = (await placer(1000, (4 * GIB,)).place(AUTO)).options
+    (option,) = (await (await placer(1000, (4 * GIB,))).place(AUTO)).options
     assert (option.device, option.need) == ("cuda:0", {"cuda:0": 1000, HOST: 100, PLACES: 1})
 
 
 async def test_only_accelerators_that_are_large_enough_are_options() -> None:
-    assert await devices(placer(3 * GIB, (4 * GIB, 16 * GIB, 24 * GIB))) == ["cuda:1", "cuda:2"]
+    assert await devices(await placer(3 * GIB, (4 * GIB, 16 * GIB, 24 * GIB))) == ["cuda:1", "cuda:2"]
 
 
 async def test_a_model_too_large_for_every_accelerator_goes_to_the_host() -> None:
-    assert await devices(placer(3 * GIB, (4 * GIB,))) == ["cpu"]
+    assert await devices(await placer(3 * GIB, (4 * GIB,))) == ["cpu"]
     on_gpu = msgspec.structs.replace(AUTO, device="cuda")
-    assert await devices(placer(3 * GIB, (4 * GIB,)), on_gpu) == ["cuda:0"], "unless it was told to go there"
+    assert await devices(await placer(3 * GIB, (4 * GIB,)), on_gpu) == ["cuda:0"], "unless it was told to go there"
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:1"])
 async def test_a_model_goes_where_it_is_told_to(device: str) -> None:
     told = msgspec.structs.replace(AUTO, device=device)
-    assert await devices(placer(1000, (4 * GIB, 4 * GIB)), told) == [device]
+    assert await devices(await placer(1000, (4 * GIB, 4 * GIB)), told) == [device]
 
 
 async def test_a_device_that_is_not_there_is_left_to_the_worker_to_refuse() -> None:
-    (option,) = (await placer(1000).place(msgspec.structs.replace(AUTO, device="cuda:7"))).options
+    (option,) = (await (await placer(1000)).place(msgspec.structs.replace(AUTO, device="cuda:7"))).options
     assert option.need == {PLACES: 1}
 
 
 async def test_a_guess_never_says_that_a_model_cannot_fit() -> None:
     huge = 10**18
-    (guessed,) = (await placer(huge, basis=FootprintBasis.SIZE).place(AUTO)).options
-    (known,) = (await placer(huge).place(AUTO)).options
-    budget = placer(huge).budget
+    (guessed,) = (await (await placer(huge, basis=FootprintBasis.SIZE)).place(AUTO)).options
+    (known,) = (await (await placer(huge)).place(AUTO)).options
+    budget = (await placer(huge)).budget
     assert guessed.need[HOST] == budget[HOST] < known.need[HOST]
 
 
@@ -102,3 +119,25 @@ def test_a_container_has_no_more_than_its_limit(tmp_path: object, monkeypatch: p
         with open(limit, "w") as file:  # noqa: PTH123
             file.write(text)
         assert host_memory_bytes() == expected
+
+
+async def test_a_model_is_placed_only_when_the_accelerators_are_known() -> None:
+    estimator = FakeEstimator({"a": Estimate(footprint=footprint(1000))})
+    early = Placer(estimator, MemoryBudget(share=0.5), 3, FoundGpus((4 * GIB,)))
+    placing = asyncio.create_task(early.place(AUTO))
+    await settle()
+    assert not placing.done()
+    await early.probe()
+    assert [option.device for option in (await placing).options] == ["cuda:0"]
+
+
+async def test_accelerators_that_cannot_be_looked_for_hold_nobody_up() -> None:
+    class Broken(Gpus):
+        async def probe(self) -> None:
+            raise OSError("no driver")
+
+    estimator = FakeEstimator({"a": Estimate(footprint=footprint(1000))})
+    blind = Placer(estimator, MemoryBudget(share=0.5), 3, Broken())
+    with pytest.raises(OSError, match="no driver"):
+        await blind.probe()
+    assert await devices(blind) == ["cpu"]

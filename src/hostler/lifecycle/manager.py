@@ -45,7 +45,7 @@ from hostler.lifecycle.journal import Journal
 from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.ledger import Need
 from hostler.lifecycle.limits import Limits
-from hostler.lifecycle.placement import Placer, Placing, measured_need, placed, unknown_placing
+from hostler.lifecycle.placement import Placer, Placing, measured_need, placed
 from hostler.lifecycle.plan import Plan, make_plan
 from hostler.lifecycle.policy import threads_for
 from hostler.lifecycle.ports import Estimator, Launcher, Worker
@@ -86,10 +86,9 @@ class ModelManager:
         """Probed by `start`."""
         self.is_draining = False
         """Whether the server is leaving."""
-        self._placer = self._new_placer()
+        self._placer = Placer(estimator, settings.memory_budget, settings.max_concurrent_models, self.gpus)
         self._placings: dict[str, Placing] = {}
         """By model id: what was last found out."""
-        self._is_probed = asyncio.Event()
         limits = Limits(
             max_waiting_per_model=settings.max_waiting_per_model,
             acquire_timeout_s=settings.acquire_timeout_s,
@@ -211,7 +210,6 @@ class ModelManager:
 
     async def plan(self, spec: ModelSpec) -> Plan:
         """What would happen if the model were asked for now, and why. Changes nothing."""
-        await self._is_probed.wait()
         placing = await self._placer.place(spec)
         return make_plan(self._controller.stable, spec.id, placing, self._clock.now())
 
@@ -260,10 +258,6 @@ class ModelManager:
                 if (worker := self._supervisors[model_id].worker) is not None:
                     group.create_task(ask(model_id, worker))
         return answers
-
-    def _new_placer(self) -> Placer:
-        settings = self._settings
-        return Placer(self._estimator, settings.memory_budget, settings.max_concurrent_models, self.gpus.visible)
 
     # --- events and effects -----------------------------------------------------------------------------------------
 
@@ -314,23 +308,13 @@ class ModelManager:
         task.add_done_callback(self._chores.discard)
 
     async def _probe(self) -> None:
-        try:
-            await self.gpus.probe()
-            self._placer = self._new_placer()
-            self._dispatch(BudgetChanged(self._placer.budget))
-        finally:
-            self._is_probed.set()
+        await self._placer.probe()
+        self._dispatch(BudgetChanged(self._placer.budget))
 
     async def _estimate(self, effect: EstimateNeed) -> None:
-        await self._is_probed.wait()
         if (spec := self._registry.get(effect.model_id)) is None:
             return  # it was removed meanwhile, and nobody waits for it
-        try:
-            placing = await self._placer.place(spec)
-        except Exception:
-            logger.exception("estimate_broken model=%s", spec.id)
-            placing = unknown_placing(spec)
-        self._placings[spec.id] = placing
+        placing = self._placings[spec.id] = await self._placer.place(spec)
         self._dispatch(NeedEstimated(spec.id, effect.number, placing.options, placing.load_s))
 
     def _start_load(self, effect: StartLoad) -> None:

@@ -1,6 +1,8 @@
 """Where a model can go and what it takes there, from estimates and from what the machine has."""
 
+import asyncio
 import importlib.metadata
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from hostler.accelerators import Gpu
+from hostler.accelerators import Gpus
 from hostler.lifecycle.ledger import HOST, PLACES, Need
 from hostler.lifecycle.policy import Option
 from hostler.lifecycle.ports import Estimator
@@ -17,8 +19,16 @@ from hostler.quantities import MemoryBudget
 from hostler.registry import ModelSpec
 from hostler.types import Footprint, FootprintBasis, ModelFacts
 
+logger = logging.getLogger(__name__)
+
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """A container's limit, of version 2 and 1."""
+
+
+NO_FOOTPRINT = Footprint(
+    weights_bytes=0, kv_cache_bytes=0, workspace_bytes=0, process_bytes=0, basis=FootprintBasis.SIZE
+)
+"""Of a model that nothing is known of."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +45,36 @@ class Placer:
     """What there is, and how models fit into it."""
 
     def __init__(
-        self, estimator: Estimator, memory_budget: MemoryBudget, max_concurrent_models: int, gpus: Sequence[Gpu]
+        self, estimator: Estimator, memory_budget: MemoryBudget, max_concurrent_models: int, gpus: Gpus
     ) -> None:
-        """`gpus`: those that workers may use, in torch's order."""
+        """`gpus`: those that workers may use, in torch's order; not probed yet."""
         self._estimator = estimator
-        self.budget: Need = {
-            HOST: memory_budget.of(host_memory_bytes()),
-            **{f"cuda:{index}": memory_budget.of(gpu.memory_total_bytes) for index, gpu in enumerate(gpus)},
-            PLACES: max_concurrent_models,
-        }
+        self._memory_budget = memory_budget
+        self._max_concurrent_models = max_concurrent_models
+        self._gpus = gpus
+        self._is_probed = asyncio.Event()
+        self.budget: Need = self._budget()
+        """All that models may take; without accelerators until `probe` has found them."""
+
+    async def probe(self) -> None:
+        """Find the accelerators. Models are placed after it."""
+        try:
+            await self._gpus.probe()
+            self.budget = self._budget()
+        finally:
+            self._is_probed.set()
 
     async def place(self, spec: ModelSpec) -> Placing:
-        """The options for a model: accelerators that can hold it when nothing else does, else the host."""
+        """The options for a model: accelerators that can hold it when nothing else does, else the host. Never raises:
+        a model that nothing could be found out about may try its luck in the place that it takes."""
+        await self._is_probed.wait()
+        try:
+            return await self._place(spec)
+        except Exception:
+            logger.exception("estimate_broken model=%s", spec.id)
+            return Placing([Option(spec.device, {PLACES: 1})], NO_FOOTPRINT, None)
+
+    async def _place(self, spec: ModelSpec) -> Placing:
         gpus = [resource for resource in self.budget if resource.startswith("cuda:")] if _torch_may_use_gpus() else []
         wanted = spec.device
         if wanted in ("auto", "cuda") and gpus:
@@ -59,6 +87,13 @@ class Placer:
         estimate = await self._estimator.estimate(spec, device)
         return Placing([self._option(device, estimate.footprint)], estimate.footprint, estimate.load_s)
 
+    def _budget(self) -> Need:
+        gpus = {
+            f"cuda:{index}": self._memory_budget.of(gpu.memory_total_bytes)
+            for index, gpu in enumerate(self._gpus.visible)
+        }
+        return {HOST: self._memory_budget.of(host_memory_bytes()), **gpus, PLACES: self._max_concurrent_models}
+
     def _option(self, device: str, footprint: Footprint) -> Option:
         need = _need(device, footprint.device_bytes, footprint.process_bytes)
         if device != "cpu" and device not in self.budget:
@@ -68,14 +103,6 @@ class Placer:
             # A guess may be wrong, so it never says that a model cannot fit.
             need = {resource: min(amount, self.budget[resource]) for resource, amount in need.items()}
         return Option(device, need)
-
-
-def unknown_placing(spec: ModelSpec) -> Placing:
-    """Of a model that nothing is known of: it may try its luck in the place that it takes."""
-    footprint = Footprint(
-        weights_bytes=0, kv_cache_bytes=0, workspace_bytes=0, process_bytes=0, basis=FootprintBasis.SIZE
-    )
-    return Placing([Option(spec.device, {PLACES: 1})], footprint, None)
 
 
 def placed(spec: ModelSpec, option: Option, footprint: Footprint) -> ModelSpec:
