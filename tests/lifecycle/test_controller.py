@@ -420,3 +420,19 @@ def test_a_worker_that_hangs_is_ended() -> None:
     assert controller.handle(WorkerHung("a", 1), 1.0) == [StopWorker("a", 1, LeaveReason.HUNG)]
     controller.handle(WorkerExited("a", 1, "signal SIGKILL"), 2.0)
     assert controller.handle(Acquire(2, "a"), 2.0) == [StartLoad("a", 2, option())]
+
+
+def test_a_model_that_served_and_left_has_its_failures_behind_it() -> None:
+    controller = make_controller()
+    for generation in (1, 2):
+        controller.handle(Load(generation, "a"), 0.0)
+        fail(controller, generation, 0.0)
+    controller.handle(Load(3, "a"), 0.0)
+    controller.handle(LoadSucceeded("a", 3), 1.0)
+    controller.handle(Unload(4, "a"), 2.0)
+    controller.handle(WorkerExited("a", 3, "exit status 0"), 3.0)
+    controller.handle(Load(5, "a"), 4.0)
+    fail(controller, 4, 4.0)
+    entry = controller.entry("a")
+    assert entry is not None
+    assert entry.retry_at == 14.0

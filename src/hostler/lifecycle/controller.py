@@ -22,6 +22,7 @@ from hostler.errors import HostlerError
 from hostler.lifecycle import notes, refusals
 from hostler.lifecycle.entry import ModelEntry, Waiter
 from hostler.lifecycle.events import (
+    FAILURES,
     Acquire,
     BudgetChanged,
     Drain,
@@ -230,6 +231,8 @@ class Controller:
             self._outbox.put(notes.died(entry, reason, entry.count_failure(self._now, self._limits)))
         else:
             self._outbox.put(notes.unloaded(entry, reason))
+            if entry.leaving not in FAILURES:
+                entry.num_failures = 0
         self.stable.ledger.release(entry.model_id)
         entry.state = ModelState.FAILED if entry.has_failed else ModelState.UNLOADED
         entry.has_failed = False

@@ -30,6 +30,10 @@ class LeaveReason(StrEnum):
     SHUTDOWN = "shutdown"
 
 
+FAILURES = frozenset({LeaveReason.LOAD_FAILED, LeaveReason.STALLED, LeaveReason.HUNG})
+"""Reasons that the next try may fail for as well."""
+
+
 class NoteKind(StrEnum):
     """What a `Note` tells of."""
 
@@ -214,7 +218,8 @@ Event = ForOneModel | RegistryChanged | BudgetChanged | Drain | ShutDown | Tick
 
 @dataclass(frozen=True)
 class EstimateNeed:
-    """Find out what the model, as it is registered now, will take. Answered by `NeedEstimated`, in every case."""
+    """Find out what the model, as it is registered now, will take. Answered by `NeedEstimated`, unless
+    it is asked again before."""
 
     model_id: str
     number: int

@@ -189,6 +189,7 @@ class ModelManager:
         """
         change = self.preview(registry)
         self._registry = registry
+        self._placings = {model_id: placing for model_id, placing in self._placings.items() if model_id in registry}
         self._dispatch(RegistryChanged(_profiles(registry), frozenset(change.changed)))
         logger.info(
             "registry_replaced added=%s removed=%s changed=%s num_unchanged=%d",
@@ -314,7 +315,11 @@ class ModelManager:
     async def _estimate(self, effect: EstimateNeed) -> None:
         if (spec := self._registry.get(effect.model_id)) is None:
             return  # it was removed meanwhile, and nobody waits for it
-        placing = self._placings[spec.id] = await self._placer.place(spec)
+        placing = await self._placer.place(spec)
+        entry = self._controller.stable.get(spec.id)
+        if entry is None or entry.num_estimates != effect.number:
+            return  # the model is another now, and asked about again
+        self._placings[spec.id] = placing
         self._dispatch(NeedEstimated(spec.id, effect.number, placing.options, placing.load_s))
 
     def _start_load(self, effect: StartLoad) -> None:
