@@ -12,32 +12,17 @@ import httpx2
 import psutil
 import pytest
 
+from tests.e2e.obedient_registry import build_obedient_registry
 from tests.e2e.server_process import END_TIMEOUT_S, ServerProcess
-from tests.worker.obedience import Gate, build_obedient_model
+from tests.worker.obedience import Gate
 from tests.worker.obedient_gpt2 import FAIL, RUN_OUT_OF_MEMORY, STICK, WAIT
 
 pytestmark = pytest.mark.timeout(180)
 
-REGISTRY = """
-models:
-  obedient:
-    name: tests/obedient
-    type: text
-    size: 1M
-    description: Random weights, and a will that is not its own
-    max_length: 4200
-    trust_remote_code: true
-    source:
-      folder: obedient
-"""
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drain")
-    build_obedient_model(folder / "obedient")
-    (folder / "models.yaml").write_text(REGISTRY)
-    return folder
+    return build_obedient_registry(tmp_path_factory.mktemp("drain"))
 
 
 @pytest.fixture

@@ -8,36 +8,19 @@ from pathlib import Path
 import openai
 import pytest
 
+from tests.e2e.obedient_registry import MODEL, build_obedient_registry
 from tests.e2e.server_process import ServerProcess
-from tests.worker.obedience import Gate, build_obedient_model
+from tests.worker.obedience import Gate
 from tests.worker.obedient_gpt2 import FAIL, WAIT
 
 pytestmark = pytest.mark.timeout(120)
 
-MODEL = "obedient"
-REGISTRY = """
-models:
-  obedient:
-    name: tests/obedient
-    type: text
-    size: 1M
-    description: Random weights, and a will that is not its own
-    max_length: 4200
-    trust_remote_code: true
-    max_num_seqs: 1
-    max_queued_requests: 1
-    source:
-      folder: obedient
-"""
 HARMLESS = [40, 41, 42]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("robustness")
-    build_obedient_model(folder / "obedient")
-    (folder / "models.yaml").write_text(REGISTRY)
-    return folder
+    return build_obedient_registry(tmp_path_factory.mktemp("robustness"), max_num_seqs=1, max_queued_requests=1)
 
 
 @pytest.fixture(scope="module")
