@@ -14,7 +14,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-from hostler.errors import ContextLengthError, EngineDeadError, HostlerError
+from hostler.errors import ContextLengthError, EngineDeadError, HostlerError, InvalidRequestError
 from hostler.registry import ModelSpec
 from hostler.types import (
     Admission,
@@ -29,6 +29,7 @@ from hostler.types import (
     SamplingParams,
     TextPrompt,
     TokenDelta,
+    TokenizerFacts,
     TokenLogprob,
     TokenLogprobs,
     TokenPrompt,
@@ -51,6 +52,9 @@ FACTS = ModelFacts(
     memory_bytes=4_000_000,
     load_s=0.1,
 )
+
+
+TOKENIZER = TokenizerFacts(vocab_size=1000, bos_token=None, eos_token="</s>", pad_token=None, chat_template=None)
 
 
 @dataclass
@@ -87,6 +91,9 @@ class FakeModel:
     """Raised in place of the word `num_free_words`."""
     seconds_since_step: float = 0.0
     """What a worker that is asked says of its engine."""
+    vocabulary: list[str] = field(default_factory=list)
+    """Words that were tokenised; a token id is a place in it. Special tokens are not there."""
+    tokenizer: TokenizerFacts = TOKENIZER
     cached_bytes: int = 0
     """What the first `free_cached_memory` frees."""
     devices: list[DeviceMemory] = field(default_factory=list)
@@ -224,6 +231,20 @@ class FakeEngine:
         generation = FakeGeneration(self, admit(prompt, params, self.facts), params)
         self.running.add(generation)
         return generation
+
+    async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
+        text = prompt.text if isinstance(prompt, TextPrompt) else " ".join(turn.content for turn in prompt.messages)
+        vocabulary = self.model.vocabulary
+        vocabulary += [word for word in dict.fromkeys(text.split()) if word not in vocabulary]
+        return [vocabulary.index(word) for word in text.split()]
+
+    async def detokenize(self, token_ids: list[int]) -> str:
+        if any(token_id >= len(self.model.vocabulary) for token_id in token_ids):
+            raise InvalidRequestError("a token id is outside the vocabulary", param="tokens")
+        return " ".join(self.model.vocabulary[token_id] for token_id in token_ids)
+
+    async def tokenizer_facts(self) -> TokenizerFacts:
+        return self.model.tokenizer
 
     async def free_cached_memory(self) -> int:
         freed, self.model.cached_bytes = self.model.cached_bytes, 0

@@ -59,9 +59,28 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True):
     """Base of the values below: immutable, built by keyword."""
 
 
-class ChatMessage(Struct, frozen=True):
+class ToolCall(Struct, frozen=True):
+    """A call that an earlier answer made of a function of the caller's."""
+
+    id: str
+    name: str
+    arguments: str
+    """As the model wrote them; JSON, if it wrote them well."""
+
+
+class ChatMessage(Struct, frozen=True, omit_defaults=True):
+    """One turn. What a model's template does not know of it, it leaves out."""
+
     role: Literal["system", "user", "assistant", "tool"]
     content: str
+    name: str | None = None
+    """Of the speaker, or of the function that a message of the role tool answers for."""
+    reasoning_content: str | None = None
+    """What an assistant's message thought before it answered."""
+    tool_calls: list[ToolCall] = []
+    """Of an assistant's message."""
+    tool_call_id: str | None = None
+    """The call that a message of the role tool answers."""
 
 
 class TextPrompt(Struct, frozen=True, tag="text"):
@@ -80,6 +99,8 @@ class ChatPrompt(Struct, frozen=True, tag="chat"):
     """A conversation, rendered in the model's `ChatFormat`."""
 
     messages: list[ChatMessage]
+    continue_last: bool = False
+    """Go on with the last message, an assistant's, instead of beginning a new one."""
     drop_oldest: bool = False
     """Leave out the oldest turns (never a leading system message, never the last message) until the prompt fits;
     otherwise a conversation that is too long is a `ContextLengthError`."""
@@ -141,6 +162,8 @@ class SamplingParams(Struct, frozen=True, omit_defaults=True):
     """Strings that end a sequence; they are not part of the text."""
     stop_token_ids: list[int] = []
     ignore_eos: bool = False
+    skip_special_tokens: bool = True
+    """Leave special tokens out of the text."""
     beams: BeamParams | None = None
     """Temperature, truncations and seed mean nothing to a beam search; nothing of it is streamed before its end."""
     logprobs: int | None = None
@@ -236,6 +259,17 @@ class LoadProgress(Struct, frozen=True):
     """0 where it is not known."""
 
 
+class TokenizerFacts(Struct, frozen=True):
+    """What is told of a loaded model's tokenizer."""
+
+    vocab_size: int
+    """Added tokens included."""
+    bos_token: str | None
+    eos_token: str | None
+    pad_token: str | None
+    chat_template: str | None
+
+
 class FootprintBasis(StrEnum):
     """What an estimate of a model's memory rests on, the best first."""
 
@@ -319,6 +353,28 @@ class EngineClient(Protocol):
             EngineDeadError: the process is gone.
         """
         ...
+
+    async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
+        """Token ids of a prompt, just as `generate` would have them; nothing is queued or computed.
+
+        `add_special_tokens` holds for texts. A prompt that is longer than the context is no error here.
+
+        Raises:
+            RequestError: the prompt does not suit this model.
+            EngineDeadError: the process is gone.
+        """
+        ...
+
+    async def detokenize(self, token_ids: list[int]) -> str:
+        """The text that tokens spell, special ones included.
+
+        Raises:
+            RequestError: a token id is outside the vocabulary.
+            EngineDeadError: the process is gone.
+        """
+        ...
+
+    async def tokenizer_facts(self) -> TokenizerFacts: ...
 
     async def free_cached_memory(self) -> int:
         """Return cached device memory to the system; how many bytes that was."""
