@@ -23,6 +23,8 @@ _DROPPED_FROM_HISTORY = frozenset({*_EMPTY_IN_HISTORY, "annotations", "refusal"}
 class TextPart(RequestBody):
     type: Literal["text"]
     text: str
+    prompt_cache_breakpoint: dict[str, Any] | None = None
+    """Accepted; what is kept of prompts is found without."""
 
 
 def _as_parts(value: Any) -> Any:

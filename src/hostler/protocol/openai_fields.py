@@ -40,6 +40,10 @@ def _no_choice(value: Any, body: dict[str, Any]) -> bool:
     return value == "none" or (value == "auto" and not body.get("tools") and not body.get("functions"))
 
 
+def _is(neutral: str) -> Neutral:
+    return lambda value, _: bool(value == neutral)
+
+
 def _without_tools(value: Any, body: dict[str, Any]) -> bool:
     return isinstance(value, bool) and not body.get("tools")
 
@@ -51,11 +55,11 @@ CHAT_UNSUPPORTED: dict[str, Neutral] = {
     "modalities": _text_only,
     "moderation": _never,
     "parallel_tool_calls": _without_tools,
-    "reasoning_effort": _never,
+    "reasoning_effort": _is("none"),
     "response_format": _text_only,
     "tool_choice": _no_choice,
     "tools": _empty,
-    "verbosity": _never,
+    "verbosity": _is("medium"),
     "web_search_options": _never,
 }
 
