@@ -4,11 +4,14 @@ import errno
 import json
 import os
 import pickle
-import time
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -153,7 +156,7 @@ def test_a_conversion_that_dies_leaves_nothing_that_looks_finished(
     monkeypatch.setattr(convert_module, "save_file", die)
     with pytest.raises(KeyboardInterrupt):
         convert_quietly(pickled(opt_repository), tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
     monkeypatch.undo()
     assert (convert_quietly(pickled(opt_repository), tmp_path / "cache").folder / "model.safetensors").is_file()
 
@@ -174,36 +177,52 @@ def test_a_full_disk_is_said_in_so_many_words(
     monkeypatch.setattr(convert_module, "save_file", fail)
     with pytest.raises(ModelLoadError, match="no space is left on the disk"):
         convert_quietly(pickled(opt_repository), tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
-def test_leftovers_of_killed_conversions_are_removed_when_they_are_old(opt_repository: Path, tmp_path: Path) -> None:
-    abandoned, in_progress = (tmp_path / "cache" / f".converting-{name}" for name in ("old", "new"))
+def test_leftovers_of_killed_conversions_are_removed_and_others_are_not(opt_repository: Path, tmp_path: Path) -> None:
+    abandoned, in_progress = (tmp_path / "cache" / f".converting-{name}" for name in ("left", "held"))
     for folder in (abandoned, in_progress):
         folder.mkdir(parents=True)
-    two_days_ago = time.time() - 48 * 3600
-    os.utime(abandoned, (two_days_ago, two_days_ago))
-    convert_quietly(pickled(opt_repository), tmp_path / "cache")
-    assert not abandoned.exists()
-    assert in_progress.exists()
+    with FileLock(f"{in_progress}.lock"):
+        converted = convert_quietly(pickled(opt_repository), tmp_path / "cache")
+    assert {path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()} == {
+        converted.folder.name,
+        in_progress.name,
+    }
 
 
-def test_two_conversions_at_once_end_with_the_same_folder(
+def test_what_a_killed_conversion_of_the_same_model_has_left_is_not_used(opt_repository: Path, tmp_path: Path) -> None:
+    first = convert_quietly(pickled(opt_repository), tmp_path / "cache").folder
+    left = first.rename(first.with_name(f".converting-{first.name}"))
+    (left / "model.safetensors").write_bytes(b"half")
+    again = convert_quietly(pickled(opt_repository), tmp_path / "cache").folder
+    assert load_file(again / "model.safetensors")
+    assert [path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()] == [again.name]
+
+
+def test_of_two_conversions_at_once_one_waits_for_the_other(
     opt_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second runs whole while the first is about to publish."""
-    publish = convert_module._publish
-    inner: list[LocalModel] = []
+    begun, second_came = threading.Event(), threading.Event()
+    convert_pickles = convert_module._convert_pickles
+    num_conversions = 0
 
-    def publish_late(temporary: Path, target: Path) -> None:
-        monkeypatch.setattr(convert_module, "_publish", publish)
-        inner.append(convert_quietly(pickled(opt_repository), tmp_path / "cache"))
-        publish(temporary, target)
+    def convert_slowly(*args: Any) -> None:
+        nonlocal num_conversions
+        num_conversions += 1
+        begun.set()
+        assert second_came.wait(30)
+        convert_pickles(*args)
 
-    monkeypatch.setattr(convert_module, "_publish", publish_late)
-    outer = convert_quietly(pickled(opt_repository), tmp_path / "cache")
-    assert [outer] == inner
-    assert list((tmp_path / "cache").iterdir()) == [outer.folder]
+    monkeypatch.setattr(convert_module, "_convert_pickles", convert_slowly)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(convert_quietly, pickled(opt_repository), tmp_path / "cache")
+        assert begun.wait(30)
+        second = threads.submit(convert_quietly, pickled(opt_repository), tmp_path / "cache")
+        second_came.set()
+        assert first.result(30) == second.result(30)
+    assert num_conversions == 1
 
 
 class _Payload:
@@ -230,7 +249,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused_and_not_run(
     with pytest.raises(ModelLoadError, match=r"pytorch_model\.bin holds more than weights"):
         convert_quietly(pickled(opt_repository), tmp_path / "cache")
     assert not mark.exists()
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
 def test_a_damaged_pickle_is_refused_without_local_paths(opt_repository: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import json
 import logging
 import pickle
 import shutil
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from typing import Any
 
 import gguf
 import torch
+from filelock import FileLock, Timeout
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoTokenizer, GgufConfig, modeling_gguf_pytorch_utils
 
@@ -29,8 +29,6 @@ from hostler.types import LoadProgress
 
 logger = logging.getLogger(__name__)
 
-_ABANDONED_AFTER_S = 24 * 3600.0
-"""A temporary folder that nobody has touched for so long was left by a process that was killed."""
 _TEMPORARY_PREFIX = ".converting-"
 
 OnProgress = Callable[[LoadProgress], None]
@@ -39,8 +37,8 @@ OnProgress = Callable[[LoadProgress], None]
 def convert(local: LocalModel, cache: Path, on_progress: OnProgress, *, name: str) -> LocalModel:
     """The same model as safetensors: converted into a folder of `cache` now, or earlier.
 
-    The folder appears at once and complete, whatever happens on the way; when two processes convert the same model,
-    both end with it. `name` is what errors and log lines call the model.
+    The folder appears at once and complete, whatever happens on the way; of two processes that want the same model,
+    one converts it and the other waits. `name` is what errors and log lines call the model.
 
     Raises:
         ModelLoadError: the file is damaged, of an unknown architecture, or a pickle that wants to run code.
@@ -53,40 +51,45 @@ def convert(local: LocalModel, cache: Path, on_progress: OnProgress, *, name: st
     with foreign_errors_translated(name):
         cache.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(cache)
-        started = time.monotonic()
-        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX, dir=cache))
-        try:
-            if local.gguf_file is not None:
-                _convert_gguf(local.folder, local.gguf_file, temporary, on_progress, name)
-            else:
-                _convert_pickles(local.folder, temporary, on_progress, name)
-            _publish(temporary, target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    logger.info(
-        "weights_converted model=%s from=%s seconds=%.1f", name, local.weights_format, time.monotonic() - started
-    )
+        temporary = cache / f"{_TEMPORARY_PREFIX}{target.name}"
+        with _lock_of(temporary):
+            if not target.is_dir():
+                _convert_into(temporary, local, on_progress, name)
+                temporary.rename(target)
     return converted
 
 
-def _publish(temporary: Path, target: Path) -> None:
-    temporary.chmod(0o755)
-    try:
-        temporary.rename(target)
-    except OSError:
-        # Another process was first, with the same content.
-        if not target.is_dir():
-            raise
+def _lock_of(temporary: Path) -> FileLock:
+    """Held by whoever writes into a temporary folder; the system takes it back when that process ends."""
+    return FileLock(f"{temporary}.lock")
 
 
 def _remove_abandoned(cache: Path) -> None:
-    oldest = time.time() - _ABANDONED_AFTER_S
+    """What processes that were killed have left."""
     for folder in cache.glob(f"{_TEMPORARY_PREFIX}*"):
-        # A conversion that runs beside this one may rename its folder at any moment.
-        with suppress(FileNotFoundError):
-            if folder.stat().st_mtime < oldest:
-                shutil.rmtree(folder, ignore_errors=True)
-                logger.info("abandoned_conversion_removed folder=%s", folder.name)
+        if folder.suffix == ".lock":
+            continue
+        with suppress(Timeout), _lock_of(folder).acquire(timeout=0):
+            shutil.rmtree(folder, ignore_errors=True)
+            logger.info("abandoned_conversion_removed folder=%s", folder.name)
+
+
+def _convert_into(temporary: Path, local: LocalModel, on_progress: OnProgress, name: str) -> None:
+    """Into a new folder, of which nothing is left when it fails."""
+    started = time.monotonic()
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        if local.gguf_file is not None:
+            _convert_gguf(local.folder, local.gguf_file, temporary, on_progress, name)
+        else:
+            _convert_pickles(local.folder, temporary, on_progress, name)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    logger.info(
+        "weights_converted model=%s from=%s seconds=%.1f", name, local.weights_format, time.monotonic() - started
+    )
 
 
 def _convert_gguf(folder: Path, file: str, into: Path, on_progress: OnProgress, name: str) -> None:
