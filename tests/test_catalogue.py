@@ -7,7 +7,8 @@ import pytest
 
 from hostler.catalogue import read_catalogue
 from hostler.errors import ConfigError
-from hostler.registry import FolderSource
+from hostler.registry import FolderSource, HubSource
+from tests.tiny_gguf import write_gguf
 from tests.tiny_models import build_tiny_model
 
 ENTRY = "{{name: {name}, type: text, size: 1M, description: d, max_length: 64{more}}}"
@@ -51,6 +52,18 @@ def test_a_registered_name_is_not_listed_twice(tmp_path: Path, tiny: Path) -> No
     registry = read_catalogue(path, {"cache_dir": tmp_path / "hub"})[1]
     assert list(registry) == ["listed", "acme--listed"]
     assert registry.resolve("acme/listed").id == "acme--listed"
+
+
+def test_gguf_files_of_the_cache_are_loaded_from_their_repository(tmp_path: Path) -> None:
+    model = build_tiny_model("llama_chat", tmp_path / "model")
+    snapshot = tmp_path / "hub" / "models--acme--tiny-GGUF" / "snapshots" / "c0ffee"
+    snapshot.mkdir(parents=True)
+    for name in ("tiny-q8", "tiny-q4"):
+        write_gguf(model, snapshot / f"{name}.gguf")
+    path = write(tmp_path / "models.yaml", discover="[cache]")
+    registry = read_catalogue(path, {"cache_dir": tmp_path / "hub"})[1]
+    assert list(registry) == ["listed", "tiny-q4", "tiny-q8"]
+    assert registry["tiny-q8"].source == HubSource(repo_id="acme/tiny-GGUF", revision="c0ffee", file="tiny-q8.gguf")
 
 
 @pytest.mark.parametrize(("model_id", "name"), [("mine", "acme/listed"), ("listed", "mine")])

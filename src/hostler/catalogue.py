@@ -62,7 +62,7 @@ def _joined(registry: Registry, found: list[FoundModel], settings: Settings) -> 
     for model in found:
         if _place_of(model.source) in taken or (model.is_pickled and not settings.allow_pickle):
             continue
-        is_repository = isinstance(model.source, HubSource)
+        is_repository = isinstance(model.source, HubSource) and model.source.repo_id == model.name
         if is_repository and registry.answers_to(model.name):
             continue
         model_id = free_id(model.name, registry)
@@ -76,6 +76,8 @@ def _entry(model: FoundModel, name: str) -> ModelEntry:
     source, revision = None, None
     if isinstance(model.source, HubSource):
         revision = model.source.revision
+        if model.source.file is not None:
+            source = SourceEntry(hub=model.source.repo_id, file=model.source.file)
     else:
         source = SourceEntry(folder=Path(model.source.path), file=model.source.file)
     return ModelEntry(

@@ -10,6 +10,7 @@ import pytest
 from hostler.models.discovery import find_in_cache, find_in_folder
 from hostler.models.hub import HubAccess
 from hostler.registry import FolderSource, HubSource
+from tests.tiny_gguf import write_gguf
 from tests.tiny_models import build_tiny_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -18,6 +19,15 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_model("llama", tmp_path_factory.mktemp("discovery") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Alone in its folder."""
+    folder = tmp_path_factory.mktemp("gguf")
+    model = build_tiny_model("llama_chat", folder / "model")
+    (folder / "files").mkdir()
+    return write_gguf(model, folder / "files" / "tiny.gguf")
 
 
 def edit(folder: Path, name: str, **changes: Any) -> None:
@@ -73,6 +83,31 @@ def test_a_damaged_repository_hides_no_other(tmp_path: Path, tiny: Path, caplog:
 
 def test_a_cache_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     assert find_in_cache(HubAccess(tmp_path / "none")) == []
+
+
+def test_the_only_gguf_file_of_a_cached_repository_is_called_as_that(tmp_path: Path, tiny_gguf: Path) -> None:
+    into_cache(tmp_path, "owner/tiny-GGUF", tiny_gguf.parent)
+    (found,) = find_in_cache(HubAccess(tmp_path))
+    assert (found.name, found.is_pickled, found.is_chat) == ("owner/tiny-GGUF", False, True)
+    assert found.source == HubSource(repo_id="owner/tiny-GGUF", file=tiny_gguf.name)
+
+
+def test_each_of_several_gguf_files_of_a_cached_repository_is_found(tmp_path: Path, tiny_gguf: Path) -> None:
+    snapshot = into_cache(tmp_path, "owner/tiny-GGUF", tiny_gguf.parent, has_main=False)
+    shutil.copyfile(tiny_gguf, snapshot / "other.gguf")
+    found = {model.name: model.source for model in find_in_cache(HubAccess(tmp_path))}
+    assert found == {
+        name: HubSource(repo_id="owner/tiny-GGUF", revision=COMMIT, file=f"{name}.gguf") for name in ("other", "tiny")
+    }
+
+
+def test_gguf_files_of_a_folder_are_found_with_their_length(tmp_path: Path, tiny_gguf: Path) -> None:
+    shutil.copytree(tiny_gguf.parent, tmp_path / "models" / "inner")
+    (tmp_path / "models" / "damaged.gguf").write_bytes(b"GGUF")
+    (found,) = find_in_folder(tmp_path / "models")
+    assert found.name == "tiny"
+    assert found.source == FolderSource(path=str(tmp_path / "models" / "inner"), file="tiny.gguf")
+    assert found.max_length == 128
 
 
 def test_a_folder_of_models_is_searched_one_level_deep(tmp_path: Path, tiny: Path) -> None:

@@ -44,7 +44,12 @@ class FoundModel:
 def find_in_cache(hub: HubAccess) -> list[FoundModel]:
     """In the hub's cache, by name: what can be loaded without a word over the network."""
     cache = hub.cache_dir or Path(constants.HF_HUB_CACHE)
-    return _look_at(cache.glob("models--*"), lambda folder: _in_repository(folder, hub))
+    repositories = [folder for folder in cache.glob("models--*") if is_hub_name(_repo_id(folder))]
+    files = [file for folder in repositories if (snapshot := _snapshot(folder)) for file in snapshot.glob("*.gguf")]
+    return [
+        *_look_at(repositories, lambda folder: _in_repository(folder, hub)),
+        *_look_at(files, _in_cached_file),
+    ]
 
 
 def find_in_folder(place: Path) -> list[FoundModel]:
@@ -53,7 +58,10 @@ def find_in_folder(place: Path) -> list[FoundModel]:
     files = [path for folder in folders for path in folder.glob("*.gguf")]
     return [
         *_look_at(folders, lambda folder: _in_folder(folder, place)),
-        *_look_at(files, lambda file: _in_file(file, place)),
+        *_look_at(
+            files,
+            lambda file: _in_file(file, file.stem, FolderSource(path=str(file.parent), file=file.name), str(place)),
+        ),
     ]
 
 
@@ -92,27 +100,40 @@ def _look_at(paths: Iterable[Path], look: Callable[[Path], FoundModel | None]) -
     return found
 
 
-def _in_repository(folder: Path, hub: HubAccess) -> FoundModel | None:
-    repo_id = folder.name.removeprefix("models--").replace("--", "/")
-    if not is_hub_name(repo_id):
-        return None
-    main = folder / "refs" / "main"
+def _repo_id(repository: Path) -> str:
+    return repository.name.removeprefix("models--").replace("--", "/")
+
+
+def _snapshot(repository: Path) -> Path | None:
+    """The commit of a cached repository that is looked at: its main branch, where that is here."""
+    main = repository / "refs" / "main"
     if main.is_file():
-        source = HubSource(repo_id=repo_id)
-        commit = main.read_text(encoding="utf-8").strip()
-    else:
-        # Somebody asked for another branch or commit; the newest is the best guess of what they want.
-        commits = sorted((folder / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime)
-        if not commits:
-            return None
-        commit = commits[-1].name
-        source = HubSource(repo_id=repo_id, revision=commit)
+        return repository / "snapshots" / main.read_text(encoding="utf-8").strip()
+    # Somebody asked for another branch or commit; the newest is the best guess of what they want.
+    return max((repository / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _hub_source(repository: Path, snapshot: Path, file: str | None = None) -> HubSource:
+    has_main = (repository / "refs" / "main").is_file()
+    return HubSource(repo_id=_repo_id(repository), revision=None if has_main else snapshot.name, file=file)
+
+
+def _in_repository(repository: Path, hub: HubAccess) -> FoundModel | None:
+    folder = _snapshot(repository)
     # Most of a cache may be other things than models that write, and this tells them apart soonest.
-    config_file = folder / "snapshots" / commit / "config.json"
-    if not config_file.is_file() or not _writes(config_file.parent):
+    if folder is None or not (folder / "config.json").is_file() or not _writes(folder):
         return None
+    source = _hub_source(repository, folder)
     snapshot = find_cached_snapshot(source, hub, with_code=False)
-    return None if snapshot is None else _describe(snapshot.folder, repo_id, source, "the hub's cache")
+    return None if snapshot is None else _describe(snapshot.folder, source.repo_id, source, "the hub's cache")
+
+
+def _in_cached_file(path: Path) -> FoundModel | None:
+    """A GGUF file of a repository; where it is the only one, it is called as the repository is."""
+    repository = path.parents[2]
+    is_only = len(list(path.parent.glob("*.gguf"))) == 1
+    source = _hub_source(repository, path.parent, path.name)
+    return _in_file(path, source.repo_id if is_only else path.stem, source, "the hub's cache")
 
 
 def _in_folder(folder: Path, place: Path) -> FoundModel | None:
@@ -148,16 +169,16 @@ def _describe(folder: Path, name: str, source: HubSource | FolderSource, place: 
     )
 
 
-def _in_file(path: Path, place: Path) -> FoundModel | None:
+def _in_file(path: Path, name: str, source: HubSource | FolderSource, place: str) -> FoundModel | None:
     header = read_gguf_header(path)
     architecture = str(header.metadata.get("general.architecture", ""))
     if not architecture or any(part in architecture for part in _NOT_WRITING):
         return None
     max_length = header.metadata.get(f"{architecture}.context_length")
     return FoundModel(
-        name=path.stem,
-        source=FolderSource(path=str(path.parent), file=path.name),
-        place=str(place),
+        name=name,
+        source=source,
+        place=place,
         size=_short(header.num_weights),
         max_length=max_length if type(max_length) is int and max_length > 0 else FALLBACK_MAX_LENGTH,
         is_chat="tokenizer.chat_template" in header.metadata,
