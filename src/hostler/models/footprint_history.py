@@ -15,8 +15,10 @@ from hostler.types import Footprint, FootprintBasis, ModelFacts, Struct
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "footprints.json"
-MAX_RECORDS = 500
+MAX_KEYS = 500
 """The ones that were measured longest ago go first."""
+NUM_KEPT = 3
+"""Records per key: enough for one odd load among them to be outvoted."""
 _MAX_FILE_BYTES = 2**20
 
 
@@ -41,6 +43,10 @@ class LoadRecord(Struct, frozen=True):
             device_bytes=facts.device_bytes,
             load_s=facts.load_s,
         )
+
+    def measured_bytes(self) -> int:
+        """Host and device together."""
+        return self.host_bytes + self.device_bytes
 
     @property
     def measurement(self) -> Measurement | None:
@@ -67,43 +73,44 @@ class FootprintHistory:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
         self._lock = threading.Lock()
-        self._records: dict[str, LoadRecord] | None = None
-        """`None`: not read yet. The oldest first."""
+        self._records: dict[str, list[LoadRecord]] | None = None
+        """Of each key the last loads, the newest last. `None`: not read yet. The key that rested longest first."""
         self._has_warned = False
 
     def find(self, key: str) -> LoadRecord | None:
-        """The last load's."""
+        """What a load usually takes: of the last ones that measured memory the middle one, of two the larger."""
         with self._lock:
-            return self._loaded().get(key)
+            records = self._loaded().get(key, [])
+        measured = sorted((record for record in records if record.host_bytes), key=LoadRecord.measured_bytes)
+        return measured[len(measured) // 2] if measured else next(reversed(records), None)
 
     def add(self, key: str, record: LoadRecord) -> None:
-        """Remember a load in the place of the last one of its key."""
+        """Remember a load, and forget the oldest of its key."""
         with self._lock:
             records = {**self._loaded(), **self._read()}
-            records.pop(key, None)
-            records[key] = record
-            for oldest in list(records)[:-MAX_RECORDS]:
+            records[key] = [*records.pop(key, []), record][-NUM_KEPT:]
+            for oldest in list(records)[:-MAX_KEYS]:
                 del records[oldest]
             self._records = records
             self._write(records)
 
-    def _loaded(self) -> dict[str, LoadRecord]:
+    def _loaded(self) -> dict[str, list[LoadRecord]]:
         if self._records is None:
             self._records = self._read()
         return self._records
 
-    def _read(self) -> dict[str, LoadRecord]:
+    def _read(self) -> dict[str, list[LoadRecord]]:
         try:
             if self._path.stat().st_size > _MAX_FILE_BYTES:
                 raise ValueError("the file is too large")
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, LoadRecord])
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, list[LoadRecord]])
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as exc:
             self._warn_once("unreadable", exc)
             return {}
 
-    def _write(self, records: dict[str, LoadRecord]) -> None:
+    def _write(self, records: dict[str, list[LoadRecord]]) -> None:
         """Whole or not at all, whatever happens on the way."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
