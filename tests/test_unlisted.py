@@ -4,7 +4,7 @@ import pytest
 
 from hostler.config import Settings
 from hostler.lifecycle.manager import ModelManager
-from hostler.registry import Registry
+from hostler.registry import ModelEntry, Registry
 from hostler.unlisted import UnlistedModels
 from tests.fake_estimator import FakeEstimator, NoGpus
 from tests.fake_worker import FakeLauncher
@@ -47,3 +47,20 @@ async def test_models_in_memory_are_kept_beyond_the_bound(manager: ModelManager)
     assert list(manager.registry) == ["a--one", "a--two"]
     for lease in leases:
         lease.release()
+
+
+async def test_a_repository_that_was_renamed_is_looked_up_once_by_its_old_name(manager: ModelManager) -> None:
+    asked: list[str] = []
+
+    def look_up(name: str) -> ModelEntry:
+        asked.append(name)
+        return entry_of("new/name")
+
+    unlisted = UnlistedModels(manager, look_up)
+    for name in ("old/name", "Old/Name"):
+        assert await unlisted.add(name, lambda: unlisted.joined_to(Registry({}), SETTINGS)) == "new/name"
+    assert asked == ["old/name"]
+    unlisted.keep_only(Registry({}))
+    manager.replace_registry(Registry({}))
+    await unlisted.add("old/name", lambda: unlisted.joined_to(Registry({}), SETTINGS))
+    assert asked == ["old/name", "old/name"]

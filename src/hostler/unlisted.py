@@ -33,6 +33,9 @@ class UnlistedModels:
         self._max_models = max_models
         self._entries: OrderedDict[str, ModelEntry] = OrderedDict()
         """By id, the least recently named first."""
+        self._known_as: dict[str, str] = {}
+        """Name that a request used, in lower case → the name that the hub has the repository under, where the two
+        differ and that one is registered."""
         self._running: dict[str, asyncio.Task[str]] = {}
         """By name, in lower case: look-ups under way."""
         self._slots = asyncio.Semaphore(_MAX_LOOK_UPS)
@@ -65,6 +68,8 @@ class UnlistedModels:
         `registry`: makes the registry to serve, with what has been added. Raises what the look-up raises.
         """
         key = name.casefold()
+        if (known_as := self._known_as.get(key)) is not None and self._manager.registry.answers_to(known_as):
+            return known_as
         if (task := self._running.get(key)) is None:
             task = self._running[key] = asyncio.create_task(self._add(name, registry), name=f"look up {name}")
             task.add_done_callback(lambda done: self._forget_task(key, done))
@@ -78,6 +83,9 @@ class UnlistedModels:
         async with self._slots:
             entry = await asyncio.to_thread(self._look_up, name)
         # Nothing is awaited from here on, so what is found out holds until it is done.
+        if entry.name.casefold() != name.casefold():
+            self._known_as[name.casefold()] = entry.name
+            self._forget_surplus_names()
         if self._manager.registry.answers_to(entry.name):
             return entry.name
         model_id = free_id(entry.name, self._manager.registry)
@@ -94,6 +102,10 @@ class UnlistedModels:
                 return
             if model_id != newest and self._is_at_rest(model_id):
                 del self._entries[model_id]
+
+    def _forget_surplus_names(self) -> None:
+        for name in list(self._known_as)[: -self._max_models]:
+            del self._known_as[name]
 
     def _is_at_rest(self, model_id: str) -> bool:
         status = self._manager.status(model_id)

@@ -48,6 +48,15 @@ async def test_a_loading_and_a_loaded_model_say_so(served: Served) -> None:
     assert abs((datetime.now(UTC) - used_at).total_seconds()) < 60
 
 
+async def test_a_row_says_how_long_the_last_request_wants_the_model_to_stay(served: Served) -> None:
+    await served.client.post("/models/tiny-chat/load", json={"keep_alive": "5m"})
+    assert (await served.client.get("/models")).json()["tiny-chat"]["keep_alive"] == 300
+    await served.client.post("/models/tiny-chat/load", json={"keep_alive": -1})
+    assert (await served.client.get("/models")).json()["tiny-chat"]["keep_alive"] == -1
+    await served.client.post("/models/tiny-chat/unload")
+    assert (await served.client.get("/models")).json()["tiny-chat"]["keep_alive"] == ROW["keep_alive"]
+
+
 async def test_loading_and_unloading_answer_with_the_fields_of_the_contract(served: Served) -> None:
     load = await served.client.post("/models/acme%2FTiny-Chat/load", json={"force_reload": True})
     assert load.json() == {"message": "Model tiny-chat is loaded", "model_id": "tiny-chat", "force_reload": True}

@@ -36,6 +36,8 @@ class ModelStatus:
     """Unix seconds; `None` unless it is loading."""
     retry_after_s: float | None = None
     """After a failure: for how long requests are still refused."""
+    asked_keep_alive_s: float | None = None
+    """How long the last request that said so wants it to stay; `None`: as its entry says."""
 
 
 def status_of(entry: ModelEntry | None, supervisor: Supervisor | None, clock: Clock) -> ModelStatus:
@@ -56,6 +58,7 @@ def status_of(entry: ModelEntry | None, supervisor: Supervisor | None, clock: Cl
         load_s=entry.load_s,
         load_started_at=started + entry.load_started if is_loading else None,
         retry_after_s=max(0.0, entry.retry_at - clock.now()) or None,
+        asked_keep_alive_s=entry.keep_alive_s,
     )
 
 

@@ -28,7 +28,10 @@ def model_row(services: Services, spec: ModelSpec) -> ModelRow:
         last_used=None if used_at is None else datetime.fromtimestamp(used_at, UTC).isoformat(),
         memory_bytes=sum(only_bytes(services.manager.reserved(spec.id)).values()),
         pinned=spec.pinned,
-        keep_alive=spell_keep_alive(spec.keep_alive_s, services.settings.keep_alive_s),
+        keep_alive=spell_keep_alive(
+            spec.keep_alive_s if status.asked_keep_alive_s is None else status.asked_keep_alive_s,
+            services.settings.keep_alive_s,
+        ),
     )
 
 
