@@ -1,6 +1,6 @@
 """What the requests and answers of OpenAI's interface have in common."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from typing_extensions import TypedDict
@@ -164,6 +164,23 @@ def usage_of(num_prompt_tokens: int, num_completion_tokens: int, num_cached_toke
         prompt_tokens_details=PromptTokensDetails(cached_tokens=num_cached_tokens),
         completion_tokens_details=CompletionTokensDetails(reasoning_tokens=0),
     )
+
+
+class AnswerHead(TypedDict):
+    """What answers of both routes have in common."""
+
+    id: str
+    created: int
+    """Unix seconds; the same in all chunks of an answer."""
+    model: str
+    system_fingerprint: str
+
+
+class ChunkHead(AnswerHead):
+    """The same of a chunk."""
+
+    usage: NotRequired[Usage | None]
+    """There, and null but in the last chunk, when the usage was asked for."""
 
 
 class Model(TypedDict):

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from hostler.errors import InvalidRequestError, UnsupportedParameterError
 from hostler.protocol.fields import Integer, RequestBody, TokenCount
-from hostler.protocol.openai import SamplingRequest, Usage
+from hostler.protocol.openai import AnswerHead, ChunkHead, SamplingRequest, Usage
 from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, without_inert_fields
 from hostler.protocol.openai_logprobs import ChatLogprobs
 from hostler.types import ChatMessage, ChatPrompt, SamplingParams
@@ -144,12 +144,8 @@ class ChatChoice(TypedDict):
     finish_reason: ChatFinishReason
 
 
-class ChatCompletion(TypedDict):
-    id: str
+class ChatCompletion(AnswerHead):
     object: Literal["chat.completion"]
-    created: int
-    model: str
-    system_fingerprint: str
     choices: list[ChatChoice]
     usage: Usage
 
@@ -167,12 +163,6 @@ class ChatChunkChoice(TypedDict):
     finish_reason: ChatFinishReason | None
 
 
-class ChatCompletionChunk(TypedDict):
-    id: str
+class ChatCompletionChunk(ChunkHead):
     object: Literal["chat.completion.chunk"]
-    created: int
-    model: str
-    system_fingerprint: str
     choices: list[ChatChunkChoice]
-    usage: NotRequired[Usage | None]
-    """There, and null but in the last chunk, when the usage was asked for."""

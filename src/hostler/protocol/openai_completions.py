@@ -1,6 +1,6 @@
 """`/v1/completions`: request, whole answer, chunks of a streamed one."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from hostler.errors import InvalidRequestError
 from hostler.protocol.fields import MAX_TOKEN_ID, MAX_TOKENS, Integer
-from hostler.protocol.openai import SamplingRequest, Usage
+from hostler.protocol.openai import AnswerHead, ChunkHead, SamplingRequest, Usage
 from hostler.protocol.openai_fields import COMPLETIONS_UNSUPPORTED, without_inert_fields
 from hostler.protocol.openai_logprobs import CompletionLogprobs
 from hostler.types import SamplingParams, TextPrompt, TokenPrompt
@@ -142,12 +142,8 @@ class CompletionChoice(TypedDict):
     finish_reason: CompletionFinishReason
 
 
-class Completion(TypedDict):
-    id: str
+class Completion(AnswerHead):
     object: Literal["text_completion"]
-    created: int
-    model: str
-    system_fingerprint: str
     choices: list[CompletionChoice]
     usage: Usage
 
@@ -159,12 +155,6 @@ class CompletionChunkChoice(TypedDict):
     finish_reason: CompletionFinishReason | None
 
 
-class CompletionChunk(TypedDict):
-    id: str
+class CompletionChunk(ChunkHead):
     object: Literal["text_completion"]
-    created: int
-    model: str
-    system_fingerprint: str
     choices: list[CompletionChunkChoice]
-    usage: NotRequired[Usage | None]
-    """There, and null but in the last chunk, when the usage was asked for."""

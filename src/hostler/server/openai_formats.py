@@ -8,7 +8,7 @@ from typing import Literal
 from uuid import uuid4
 
 from hostler import __version__
-from hostler.protocol.openai import Usage, usage_of
+from hostler.protocol.openai import AnswerHead, ChunkHead, Usage, usage_of
 from hostler.protocol.openai_chat import (
     AnswerMessage,
     ChatChoice,
@@ -24,21 +24,39 @@ from hostler.server.openai_logprobs import CompletionLogprobsWriter, chat_logpro
 from hostler.types import FinishReason, TokenDelta, TokenLogprobs
 
 
+class _Heads:
+    """What an answer and all of its chunks begin with."""
+
+    def __init__(self, prefix: str, *, includes_usage: bool) -> None:
+        """`prefix`: of the id. `includes_usage`: whether chunks say something of the usage."""
+        self.includes_usage = includes_usage
+        self._id = f"{prefix}-{uuid4().hex}"
+        self._created = int(time.time())
+
+    def of_answer(self, answer: Answer) -> AnswerHead:
+        return AnswerHead(
+            id=self._id, created=self._created, model=answer.spec.id, system_fingerprint=_fingerprint(answer)
+        )
+
+    def of_chunk(self, answer: Answer, usage: Usage | None = None) -> ChunkHead:
+        head = ChunkHead(
+            id=self._id, created=self._created, model=answer.spec.id, system_fingerprint=_fingerprint(answer)
+        )
+        if self.includes_usage:
+            head["usage"] = usage
+        return head
+
+
 class ChatCompletionFormat:
     """`/v1/chat/completions`."""
 
     def __init__(self, *, includes_usage: bool) -> None:
-        self._id = f"chatcmpl-{uuid4().hex}"
-        self._created = int(time.time())
-        self._includes_usage = includes_usage
+        self._heads = _Heads("chatcmpl", includes_usage=includes_usage)
 
     def whole(self, answer: Answer) -> ChatCompletion:
         return ChatCompletion(
-            id=self._id,
+            **self._heads.of_answer(answer),
             object="chat.completion",
-            created=self._created,
-            model=answer.spec.id,
-            system_fingerprint=_fingerprint(answer),
             choices=[
                 ChatChoice(
                     index=index,
@@ -53,48 +71,22 @@ class ChatCompletionFormat:
 
     def opening(self, answer: Answer) -> Iterator[ChatCompletionChunk]:
         for index in range(answer.params.n):
-            yield self._chunk(answer, index, ChatDelta(role="assistant", content="", refusal=None))
+            yield self._chunk(answer, _chat_piece(index, ChatDelta(role="assistant", content="", refusal=None)))
 
     def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterator[ChatCompletionChunk]:  # noqa: ARG002
         logprobs = chat_logprobs(delta.logprobs) if delta.logprobs else None
         if delta.text or (logprobs is not None and logprobs["content"]):
-            yield self._chunk(answer, delta.index, ChatDelta(content=delta.text), logprobs=logprobs)
+            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(content=delta.text), logprobs))
         if delta.finish_reason is not None:
-            yield self._chunk(answer, delta.index, ChatDelta(), delta.finish_reason)
+            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(), finish_reason=delta.finish_reason))
 
     def closing(self, answer: Answer) -> Iterator[ChatCompletionChunk]:
-        if self._includes_usage:
-            chunk = self._chunk(answer, 0, ChatDelta())
-            chunk["choices"] = []
-            chunk["usage"] = _usage(answer)
-            yield chunk
+        if self._heads.includes_usage:
+            yield self._chunk(answer, usage=_usage(answer))
 
-    def _chunk(
-        self,
-        answer: Answer,
-        index: int,
-        delta: ChatDelta,
-        finish_reason: FinishReason | None = None,
-        logprobs: ChatLogprobs | None = None,
-    ) -> ChatCompletionChunk:
-        chunk = ChatCompletionChunk(
-            id=self._id,
-            object="chat.completion.chunk",
-            created=self._created,
-            model=answer.spec.id,
-            system_fingerprint=_fingerprint(answer),
-            choices=[
-                ChatChunkChoice(
-                    index=index,
-                    delta=delta,
-                    logprobs=logprobs,
-                    finish_reason=None if finish_reason is None else _spell(finish_reason),
-                )
-            ],
-        )
-        if self._includes_usage:
-            chunk["usage"] = None
-        return chunk
+    def _chunk(self, answer: Answer, *pieces: ChatChunkChoice, usage: Usage | None = None) -> ChatCompletionChunk:
+        head = self._heads.of_chunk(answer, usage)
+        return ChatCompletionChunk(**head, object="chat.completion.chunk", choices=list(pieces))
 
 
 class CompletionFormat:
@@ -102,9 +94,7 @@ class CompletionFormat:
 
     def __init__(self, *, includes_usage: bool, num_choices: int, is_echoed: bool, has_logprobs: bool) -> None:
         """`num_choices`: per prompt; where more were generated, the best of them."""
-        self._id = f"cmpl-{uuid4().hex}"
-        self._created = int(time.time())
-        self._includes_usage = includes_usage
+        self._heads = _Heads("cmpl", includes_usage=includes_usage)
         self._num_choices = num_choices
         self._is_echoed = is_echoed
         self._has_logprobs = has_logprobs
@@ -118,11 +108,8 @@ class CompletionFormat:
             for sequence in best_sequences(sequences, self._num_choices)
         ]
         return Completion(
-            id=self._id,
+            **self._heads.of_answer(answer),
             object="text_completion",
-            created=self._created,
-            model=answer.spec.id,
-            system_fingerprint=_fingerprint(answer),
             choices=[
                 CompletionChoice(index=index, text=text, logprobs=logprobs, finish_reason=reason)
                 for index, (text, logprobs, reason) in enumerate(choices)
@@ -155,43 +142,31 @@ class CompletionFormat:
             text, tokens = prompt_text + text, prompt_tokens + tokens
         if text or (self._has_logprobs and tokens):
             logprobs = self._writers[index].write(tokens) if self._has_logprobs else None
-            yield self._chunk(answer, index, text, logprobs=logprobs)
+            yield self._chunk(answer, _text_piece(index, text, logprobs))
         if delta.finish_reason is not None:
-            yield self._chunk(answer, index, "", delta.finish_reason)
+            yield self._chunk(answer, _text_piece(index, "", finish_reason=delta.finish_reason))
 
     def closing(self, answer: Answer) -> Iterator[CompletionChunk]:
-        if self._includes_usage:
-            chunk = self._chunk(answer, 0, "")
-            chunk["choices"] = []
-            chunk["usage"] = _usage(answer)
-            yield chunk
+        if self._heads.includes_usage:
+            yield self._chunk(answer, usage=_usage(answer))
 
-    def _chunk(
-        self,
-        answer: Answer,
-        index: int,
-        text: str,
-        finish_reason: FinishReason | None = None,
-        logprobs: CompletionLogprobs | None = None,
-    ) -> CompletionChunk:
-        chunk = CompletionChunk(
-            id=self._id,
-            object="text_completion",
-            created=self._created,
-            model=answer.spec.id,
-            system_fingerprint=_fingerprint(answer),
-            choices=[
-                CompletionChunkChoice(
-                    index=index,
-                    text=text,
-                    logprobs=logprobs,
-                    finish_reason=None if finish_reason is None else _spell(finish_reason),
-                )
-            ],
-        )
-        if self._includes_usage:
-            chunk["usage"] = None
-        return chunk
+    def _chunk(self, answer: Answer, *pieces: CompletionChunkChoice, usage: Usage | None = None) -> CompletionChunk:
+        head = self._heads.of_chunk(answer, usage)
+        return CompletionChunk(**head, object="text_completion", choices=list(pieces))
+
+
+def _chat_piece(
+    index: int, delta: ChatDelta, logprobs: ChatLogprobs | None = None, finish_reason: FinishReason | None = None
+) -> ChatChunkChoice:
+    reason = None if finish_reason is None else _spell(finish_reason)
+    return ChatChunkChoice(index=index, delta=delta, logprobs=logprobs, finish_reason=reason)
+
+
+def _text_piece(
+    index: int, text: str, logprobs: CompletionLogprobs | None = None, finish_reason: FinishReason | None = None
+) -> CompletionChunkChoice:
+    reason = None if finish_reason is None else _spell(finish_reason)
+    return CompletionChunkChoice(index=index, text=text, logprobs=logprobs, finish_reason=reason)
 
 
 def best_sequences(sequences: list[Sequence], count: int) -> list[Sequence]:
