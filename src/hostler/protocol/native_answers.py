@@ -60,6 +60,12 @@ class NativeErrorBody(TypedDict):
     code: str
 
 
+class StreamedError(TypedDict):
+    """The event of a stream that fails once it has begun; `[DONE]` follows."""
+
+    error: NativeErrorBody
+
+
 class ValidationProblem(TypedDict):
     type: str
     loc: list[str | int]

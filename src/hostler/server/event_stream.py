@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 from hostler.lifecycle.journal import Journal, JournalEntry
 from hostler.lifecycle.manager import ModelManager
 from hostler.protocol.stable_answers import ModelEvent
-from hostler.server.streaming import StreamTiming, cancel, hang_up, send_body, send_headers
+from hostler.server.connected import cancel, hang_up
+from hostler.server.streaming import StreamTiming, send_body, send_headers
 from hostler.server.wait_comments import LoadView, load_view
 from hostler.types import ModelState
 

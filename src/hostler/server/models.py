@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.responses import Response
 
 from hostler.errors import NotFoundError
 from hostler.protocol.native import LoadRequest, UnloadRequest
@@ -16,6 +17,7 @@ from hostler.protocol.native_answers import (
     ModelRow,
     ModelsOfType,
 )
+from hostler.server.connected import AwaitedResponse
 from hostler.server.json_body import JsonBody
 from hostler.server.model_rows import auth_status, gated_ids, model_details, model_row
 from hostler.server.openapi import body_of
@@ -88,12 +90,18 @@ async def describe(spec: PathModel, services: ServicesDep) -> ModelDetails:
     return model_details(services, spec)
 
 
-@router.post("/models/{model_id:model}/load", openapi_extra=body_of(LoadRequest, is_required=False))
-async def load(spec: PathModel, services: ServicesDep, body: Annotated[LoadRequest, Depends(_load_body)]) -> LoadAnswer:
-    """Load a model and wait until it is ready."""
-    force_reload = bool(body.force_reload)
-    await services.manager.load(spec, force_reload=force_reload, keep_alive_s=body.keep_alive)
-    return LoadAnswer(message=f"Model {spec.id} is loaded", model_id=spec.id, force_reload=force_reload)
+@router.post(
+    "/models/{model_id:model}/load", response_model=LoadAnswer, openapi_extra=body_of(LoadRequest, is_required=False)
+)
+async def load(spec: PathModel, services: ServicesDep, body: Annotated[LoadRequest, Depends(_load_body)]) -> Response:
+    """Load a model and wait until it is ready. Who hangs up waits no more; a load that has begun goes on."""
+
+    async def answer() -> LoadAnswer:
+        force_reload = bool(body.force_reload)
+        await services.manager.load(spec, force_reload=force_reload, keep_alive_s=body.keep_alive)
+        return LoadAnswer(message=f"Model {spec.id} is loaded", model_id=spec.id, force_reload=force_reload)
+
+    return AwaitedResponse(answer)
 
 
 @router.post("/models/{model_id:model}/unload", openapi_extra=unload_body)

@@ -11,6 +11,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hostler.errors import HostlerError
+from hostler.protocol.native_answers import StreamedError
+from hostler.server.connected import cancel, while_connected
 from hostler.server.errors import is_openai, native_body, openai_body, translate
 from hostler.server.generation import Answer, GenerationRun
 from hostler.types import TokenDelta
@@ -72,14 +74,9 @@ class GenerationResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self._stream if self._is_streamed else self._answer_whole
-        answering = asyncio.create_task(answer(scope, receive, send))
-        hanging_up = asyncio.create_task(hang_up(receive))
         try:
-            await asyncio.wait((answering, hanging_up), return_when=asyncio.FIRST_COMPLETED)
-            if answering.done():
-                answering.result()
+            await while_connected(receive, answer(scope, receive, send))
         finally:
-            await cancel(answering, hanging_up)
             self._run.close()
 
     async def _answer_whole(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,19 +117,6 @@ class GenerationResponse(Response):
         await _send_data(send, self._format.closing(answer))
 
 
-async def hang_up(receive: Receive) -> None:
-    """Return when the client is gone. The body has been read, so nothing else is to come."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel, and wait until the tasks have cleaned up after themselves."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 async def send_headers(send: Send) -> None:
     headers = [
         (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -156,4 +140,4 @@ async def send_body(send: Send, content: bytes, *, more_body: bool = True) -> No
 def _error_event(exc: Exception, scope: Scope) -> Event:
     error: HostlerError = translate(exc, scope)
     scope["state"]["error_code"] = error.code
-    return openai_body(error) if is_openai(scope) else {"error": native_body(error)}
+    return openai_body(error) if is_openai(scope) else StreamedError(error=native_body(error))
