@@ -217,6 +217,16 @@ class Registry(Mapping[str, ModelSpec]):
         """Whether `resolve` would find a model."""
         return name in self._specs or name.casefold() in self._id_by_name
 
+    def first(self) -> ModelSpec:
+        """The first registered model.
+
+        Raises:
+            ModelNotFoundError: there is none.
+        """
+        for spec in self._specs.values():
+            return spec
+        raise ModelNotFoundError("no model is registered")
+
     def first_of_type(self, model_type: ModelType) -> ModelSpec:
         """The first registered model of a type.
 

@@ -1,8 +1,9 @@
 """Field types and the base class that the requests of both interfaces share."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 from hostler.quantities import parse_keep_alive
 
@@ -15,6 +16,8 @@ MAX_PRIORITY = 100
 """Either way; enough steps for any ordering, few enough that nobody is tempted to put a time into it."""
 MAX_TOKENS = 2**31 - 1
 """A bound against overflow; the model's context is the one that counts."""
+
+Value = TypeVar("Value")
 
 
 class RequestBody(BaseModel):
@@ -58,6 +61,36 @@ Stop = Annotated[
     BeforeValidator(_one_or_many, json_schema_input_type=str | list[str]),
 ]
 StopTokenIds = Annotated[list[TokenId], Field(max_length=MAX_STOP_TOKEN_IDS)]
+
+
+def exactly_one(value: Value, info: ValidationInfo, *others: str) -> Value:
+    """What the validator of a field does that is to be given where none of `others` is, and nowhere else.
+
+    `others` are fields that stand before it; it is to validate its default.
+    """
+    if any(name not in info.data for name in others):
+        return value  # what is wrong with them is told already
+    set_fields = [name for name in others if info.data[name] is not None]
+    if value is not None:
+        set_fields.append(str(info.field_name))
+    if len(set_fields) > 1:
+        raise ValueError(f"Input should not be set beside another; leave out all of {', '.join(set_fields)} but one")
+    if not set_fields:
+        raise PydanticCustomError("missing", "Field required, or {others}", {"others": " or ".join(others)})
+    return value
+
+
+def alternatives(**types: str) -> dict[str, Any]:
+    """The same as `json_schema_extra` of a model: by field, its JSON type."""
+    return {
+        "oneOf": [
+            {
+                "required": [name],
+                "properties": {other: {"type": kind if other == name else "null"} for other, kind in types.items()},
+            }
+            for name in types
+        ]
+    }
 
 
 def given(**values: Any) -> dict[str, Any]:

@@ -53,5 +53,22 @@ async def resolve(request: Request, name: str) -> ModelSpec:
     return spec
 
 
+async def resolve_or_usual(request: Request, name: str | None) -> ModelSpec:
+    """The model of that name; without a name the usual one: the only one in memory, else `default_model`, else the
+    first that is registered.
+
+    Raises:
+        ModelNotFoundError: also where none is registered.
+        GatedModelError, ModelLoadError: as `Reloader.find`.
+    """
+    services = _services(request)
+    loaded_ids = services.manager.loaded_ids()
+    if name is None and len(loaded_ids) == 1:
+        name = loaded_ids[0]
+    if name is None:
+        name = services.settings.default_model or services.manager.registry.first().id
+    return await resolve(request, name)
+
+
 ServicesDep = Annotated[Services, Depends(_services)]
 PathModel = Annotated[ModelSpec, Depends(_resolve)]

@@ -1,0 +1,86 @@
+"""`/tokenize`, `/detokenize` and `/tokenizer_info`: requests and answers, spelled as vLLM and lm-eval do."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from typing_extensions import TypedDict
+
+from hostler.protocol.fields import MAX_TOKEN_ID, KeepAlive, RequestBody, alternatives, exactly_one
+from hostler.protocol.openai_chat import MAX_MESSAGES, Message
+from hostler.types import ChatPrompt, TextPrompt
+
+MAX_TOKENS_TO_SPELL = 2**20
+"""Of one request; longer than any context."""
+
+
+class TokenizerRequest(RequestBody):
+    """What both have in common. The model may be named by the path instead; then `model` is not read."""
+
+    model: Annotated[str | None, Field(examples=["smollm2-135m"])] = None
+    """A registered id or Hugging Face name. Default: the one in memory, else `default_model`, else the first."""
+    keep_alive: Annotated[KeepAlive | None, Field(examples=["5m"])] = None
+    """How long the model stays in memory after its last request, from now on. Default: what the registry says."""
+
+
+class TokenizeRequest(TokenizerRequest):
+    """A text, or a conversation, to be turned into token ids."""
+
+    model_config = ConfigDict(json_schema_extra=alternatives(prompt="string", messages="array"))
+
+    messages: Annotated[
+        list[Message] | None,
+        Field(min_length=1, max_length=MAX_MESSAGES, examples=[[{"role": "user", "content": "Hello there"}]]),
+    ] = None
+    """Rendered as they would be for an answer, with the beginning of that."""
+    prompt: Annotated[str | None, Field(validate_default=True, examples=["Hello there"])] = None
+    """Exactly one of the two is needed."""
+    add_special_tokens: Annotated[bool | None, Field(examples=[True])] = None
+    """Whether a `prompt` gets the tokens that the tokenizer puts around a text. A conversation has those of its
+    template. Default true."""
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt_or_messages(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return exactly_one(value, info, "messages")
+
+    def as_prompt(self) -> TextPrompt | ChatPrompt:
+        if self.messages is not None:
+            return ChatPrompt(messages=[message.as_chat_message() for message in self.messages])
+        return TextPrompt(text=self.prompt or "")
+
+
+class DetokenizeRequest(TokenizerRequest):
+    """Token ids to be turned into text."""
+
+    tokens: Annotated[
+        list[Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]],
+        Field(max_length=MAX_TOKENS_TO_SPELL, examples=[[19556, 665]]),
+    ]
+
+
+class TokenizeAnswer(TypedDict):
+    tokens: list[int]
+    count: int
+    max_model_len: int
+    """Of the model, in tokens."""
+    model_id: str
+
+
+class DetokenizeAnswer(TypedDict):
+    prompt: str
+    """Special tokens included."""
+    model_id: str
+
+
+class TokenizerInfo(TypedDict):
+    """The special tokens are text; null where the tokenizer has none."""
+
+    model_id: str
+    eos_token: str | None
+    bos_token: str | None
+    pad_token: str | None
+    chat_template: str | None
+    """Jinja, as the model's repository has it."""
+    vocab_size: int
+    """Added tokens included."""
+    max_model_len: int

@@ -1,0 +1,116 @@
+"""Native routes that ask a model's tokenizer. They load the model, since the tokenizer is where the model is."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from hostler.errors import EngineDeadError
+from hostler.protocol.tokenizer import (
+    DetokenizeAnswer,
+    DetokenizeRequest,
+    TokenizeAnswer,
+    TokenizeRequest,
+    TokenizerInfo,
+)
+from hostler.registry import ModelSpec
+from hostler.server.connected import AwaitedResponse
+from hostler.server.json_body import JsonBody
+from hostler.server.openapi import body_of
+from hostler.server.services import PathModel, Services, ServicesDep, resolve_or_usual
+from hostler.types import EngineClient
+
+router = APIRouter(tags=["tokenizer"])
+TokenizeBody = Annotated[TokenizeRequest, Depends(JsonBody(TokenizeRequest))]
+DetokenizeBody = Annotated[DetokenizeRequest, Depends(JsonBody(DetokenizeRequest))]
+
+_tokenize: dict[str, Any] = {"response_model": TokenizeAnswer, "openapi_extra": body_of(TokenizeRequest)}
+_detokenize: dict[str, Any] = {"response_model": DetokenizeAnswer, "openapi_extra": body_of(DetokenizeRequest)}
+_info: dict[str, Any] = {"response_model": TokenizerInfo}
+
+
+@router.post("/models/{model_id:model}/tokenize", **_tokenize)
+async def tokenize_with(spec: PathModel, services: ServicesDep, body: TokenizeBody) -> Response:
+    """The token ids of a text or a conversation. Nothing is generated."""
+    return _tokenized(services, spec, body)
+
+
+@router.post("/tokenize", **_tokenize)
+async def tokenize(request: Request, services: ServicesDep, body: TokenizeBody) -> Response:
+    """The same with the model that the body names, or the usual one."""
+    return _tokenized(services, await resolve_or_usual(request, body.model), body)
+
+
+@router.post("/models/{model_id:model}/detokenize", **_detokenize)
+async def detokenize_with(spec: PathModel, services: ServicesDep, body: DetokenizeBody) -> Response:
+    """The text that token ids spell."""
+    return _detokenized(services, spec, body)
+
+
+@router.post("/detokenize", **_detokenize)
+async def detokenize(request: Request, services: ServicesDep, body: DetokenizeBody) -> Response:
+    """The same with the model that the body names, or the usual one."""
+    return _detokenized(services, await resolve_or_usual(request, body.model), body)
+
+
+@router.get("/models/{model_id:model}/tokenizer_info", **_info)
+async def tokenizer_info_of(spec: PathModel, services: ServicesDep) -> Response:
+    """Special tokens, chat template and size of a model's vocabulary."""
+    return _described(services, spec)
+
+
+@router.get("/tokenizer_info", **_info)
+async def tokenizer_info(request: Request, services: ServicesDep) -> Response:
+    """The same of the usual model."""
+    return _described(services, await resolve_or_usual(request, None))
+
+
+def _tokenized(services: Services, spec: ModelSpec, body: TokenizeRequest) -> Response:
+    async def ask(engine: EngineClient) -> TokenizeAnswer:
+        tokens = await engine.tokenize(body.as_prompt(), add_special_tokens=body.add_special_tokens is not False)
+        return TokenizeAnswer(
+            tokens=tokens, count=len(tokens), max_model_len=engine.facts.max_model_len, model_id=spec.id
+        )
+
+    return _leased(services, spec, ask, body.keep_alive)
+
+
+def _detokenized(services: Services, spec: ModelSpec, body: DetokenizeRequest) -> Response:
+    async def ask(engine: EngineClient) -> DetokenizeAnswer:
+        return DetokenizeAnswer(prompt=await engine.detokenize(body.tokens), model_id=spec.id)
+
+    return _leased(services, spec, ask, body.keep_alive)
+
+
+def _described(services: Services, spec: ModelSpec) -> Response:
+    async def ask(engine: EngineClient) -> TokenizerInfo:
+        facts = await engine.tokenizer_facts()
+        return TokenizerInfo(
+            model_id=spec.id,
+            eos_token=facts.eos_token,
+            bos_token=facts.bos_token,
+            pad_token=facts.pad_token,
+            chat_template=facts.chat_template,
+            vocab_size=facts.vocab_size,
+            max_model_len=engine.facts.max_model_len,
+        )
+
+    return _leased(services, spec, ask, None)
+
+
+def _leased(
+    services: Services, spec: ModelSpec, ask: Callable[[EngineClient], Awaitable[Any]], keep_alive_s: float | None
+) -> Response:
+    """The answer of a model that is held for the time of the question."""
+
+    async def answer() -> Any:
+        with await services.manager.acquire(spec, keep_alive_s=keep_alive_s) as lease:
+            try:
+                return await ask(lease.engine)
+            except EngineDeadError as exc:
+                if (loss := lease.loss()) is not None:
+                    raise loss from exc
+                raise
+
+    return AwaitedResponse(answer)
