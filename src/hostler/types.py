@@ -101,6 +101,8 @@ class ChatPrompt(Struct, frozen=True, tag="chat"):
     messages: list[ChatMessage]
     continue_last: bool = False
     """Go on with the last message, an assistant's, instead of beginning a new one."""
+    add_generation_prompt: bool = True
+    """End with what begins an answer, where the format has that. Means nothing beside `continue_last`."""
     drop_oldest: bool = False
     """Leave out the oldest turns (never a leading system message, never the last message) until the prompt fits;
     otherwise a conversation that is too long is a `ContextLengthError`."""

@@ -17,6 +17,7 @@ from hostler.engine.kv_cache import KVCacheManager
 from hostler.engine.runner import ModelRunner
 from hostler.engine.scheduler import Scheduler
 from hostler.engine.seq2seq.runner import Seq2SeqRunner
+from hostler.engine.text.chat_template import render
 from hostler.engine.text.input_processor import InputProcessor, ModelLimits
 from hostler.engine.text.output_processor import OutputProcessor
 from hostler.errors import HostlerError
@@ -103,7 +104,7 @@ class TinyEngine:
         runner = runner or tiny.runner()
         can_reuse = reuses_prefixes and isinstance(runner, CausalRunner) and runner.can_reuse_prefixes
         keeper = runner if isinstance(runner, CausalRunner) and can_reuse else None
-        self.inputs = InputProcessor(tiny.tokenizer, tiny.limits)
+        self.inputs = InputProcessor(tiny.tokenizer, tiny.limits, render)
         self.scheduler = Scheduler(
             KVCacheManager(cache_tokens, reuses_prefixes=keeper is not None),
             max_num_seqs=max_num_seqs,

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from hostler.engine.text.chat_template import render
 from hostler.engine.text.input_processor import InputProcessor
 from hostler.errors import ContextLengthError, InvalidRequestError
 from hostler.types import ChatFormat, ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
@@ -16,7 +17,7 @@ Tiny = Callable[[str], TinyModel]
 
 def processor(model: TinyModel, chat_format: ChatFormat | None = None) -> InputProcessor:
     limits = model.limits if chat_format is None else replace(model.limits, chat_format=chat_format)
-    return InputProcessor(model.tokenizer, limits)
+    return InputProcessor(model.tokenizer, limits, render)
 
 
 def chat(*turns: str, drop_oldest: bool = False) -> ChatPrompt:

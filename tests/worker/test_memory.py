@@ -9,7 +9,8 @@ import psutil
 
 from hostler.errors import HostlerError
 from hostler.types import SamplingParams, TextPrompt, TokenDelta, TokenPrompt
-from hostler.worker.client import WorkerClient, WorkerGeneration
+from hostler.worker.client import WorkerClient
+from hostler.worker.generation import WorkerGeneration
 from hostler.worker.launcher import ForkserverLauncher
 from tests.worker.loading import loaded
 from tests.worker.obedient_gpt2 import FAIL, OBEYED

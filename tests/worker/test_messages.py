@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from hostler.errors import HostlerError, ModelLoadError, ServiceError, subclasses_by_code
 from hostler.types import ChatMessage, ChatPrompt, FinishReason, SamplingParams, TextPrompt, TokenDelta, TokenPrompt
+from hostler.worker.framing import encode
 from hostler.worker.messages import (
     Abort,
     ErrorReport,
@@ -16,7 +17,6 @@ from hostler.worker.messages import (
     ToWorker,
     decoder_of_gateway,
     decoder_of_worker,
-    encode,
 )
 
 REQUESTS: list[ToWorker] = [

@@ -16,7 +16,8 @@ from hostler.errors import (
     ServiceError,
 )
 from hostler.types import SamplingParams, TokenPrompt
-from hostler.worker.client import WorkerClient, WorkerGeneration
+from hostler.worker.client import WorkerClient
+from hostler.worker.generation import WorkerGeneration
 from hostler.worker.launcher import ForkserverLauncher
 from tests.worker.loading import loaded, spec_of
 from tests.worker.obedience import Gate, build_obedient_model

@@ -13,6 +13,7 @@ from hostler.engine.kv_cache import BLOCK_SIZE, KVCacheManager
 from hostler.engine.packed_linear import own_memory, pack_linears
 from hostler.engine.scheduler import Scheduler
 from hostler.engine.seq2seq.runner import Seq2SeqRunner
+from hostler.engine.text.chat_template import Render, render
 from hostler.engine.text.input_processor import InputProcessor, ModelLimits
 from hostler.engine.text.output_processor import OutputProcessor
 from hostler.models.loader import LoadedModel
@@ -33,8 +34,10 @@ class Engine:
     core: EngineCore
 
 
-def build_engine(loaded: LoadedModel, spec: ModelSpec) -> Engine:
+def build_engine(loaded: LoadedModel, spec: ModelSpec, render_template: Render = render) -> Engine:
     """Assemble the engine and run one token through the model, so that the first request finds it warm.
+
+    `render_template`: by default in the thread that asks, and unbounded.
 
     Raises:
         ModelLoadError: the architecture cannot be served.
@@ -50,7 +53,7 @@ def build_engine(loaded: LoadedModel, spec: ModelSpec) -> Engine:
     beams = BeamLimits.of(
         loaded.model.generation_config, max_num_seqs=spec.max_num_seqs, cache_tokens=kv_cache.capacity_tokens
     )
-    return Engine(loaded.facts, InputProcessor(loaded.tokenizer, _limits(loaded, beams)), core)
+    return Engine(loaded.facts, InputProcessor(loaded.tokenizer, _limits(loaded, beams), render_template), core)
 
 
 def _limits(loaded: LoadedModel, beams: BeamLimits) -> ModelLimits:

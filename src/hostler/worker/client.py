@@ -5,17 +5,33 @@ import itertools
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
-from hostler.errors import EngineDeadError, HostlerError, ServiceError
+from hostler.errors import EngineDeadError, ServiceError
 from hostler.registry import ModelSpec
-from hostler.types import Admission, DeviceMemory, LoadProgress, ModelFacts, Prompt, SamplingParams, TokenDelta
+from hostler.types import (
+    ChatPrompt,
+    DeviceMemory,
+    LoadProgress,
+    ModelFacts,
+    Prompt,
+    SamplingParams,
+    TextPrompt,
+    TokenDelta,
+    TokenizerFacts,
+)
+from hostler.worker.framing import encode
+from hostler.worker.generation import WorkerGeneration
 from hostler.worker.messages import (
     Abort,
     Admitted,
+    Answer,
     CachedMemoryFreed,
+    CallFailed,
+    Detokenize,
+    Detokenized,
     DeviceMemoryReport,
     FreeCachedMemory,
     FromWorker,
@@ -28,18 +44,23 @@ from hostler.worker.messages import (
     Progress,
     ReportDeviceMemory,
     ReportHeartbeat,
+    ReportTokenizer,
     RequestFailed,
     SetNumThreads,
     Stop,
+    TextCall,
+    Tokenize,
+    Tokenized,
+    TokenizerReport,
     ToWorker,
     WorkerConfig,
     decoder_of_gateway,
-    encode,
 )
+from hostler.worker.settling import refuse, resolve
 
 logger = logging.getLogger(__name__)
 
-Result = TypeVar("Result")
+Expected = TypeVar("Expected")
 
 DEATH_GRACE_S = 1.0
 """A worker's socket closes and its process ends within moments of each other, or something is wrong."""
@@ -62,7 +83,7 @@ class WorkerClient:
         self._config = config
         self._ids = itertools.count(1)
         self._generations: dict[int, WorkerGeneration] = {}
-        self._calls: dict[int, asyncio.Future[FromWorker]] = {}
+        self._calls: dict[int, asyncio.Future[Answer]] = {}
         self._loaded: asyncio.Future[ModelFacts] = asyncio.get_running_loop().create_future()
         self._exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._on_progress: Callable[[LoadProgress], None] | None = None
@@ -108,23 +129,30 @@ class WorkerClient:
             raise
         return generation
 
+    async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
+        call_id = next(self._ids)
+        message = Tokenize(call_id=call_id, prompt=prompt, add_special_tokens=add_special_tokens)
+        return (await self._call(call_id, message, Tokenized)).token_ids
+
+    async def detokenize(self, token_ids: list[int]) -> str:
+        call_id = next(self._ids)
+        return (await self._call(call_id, Detokenize(call_id=call_id, token_ids=token_ids), Detokenized)).text
+
+    async def tokenizer_facts(self) -> TokenizerFacts:
+        call_id = next(self._ids)
+        return (await self._call(call_id, ReportTokenizer(call_id=call_id), TokenizerReport)).facts
+
     async def free_cached_memory(self) -> int:
         call_id = next(self._ids)
-        answer = await self._call(call_id, FreeCachedMemory(call_id=call_id))
-        assert isinstance(answer, CachedMemoryFreed)
-        return answer.freed_bytes
+        return (await self._call(call_id, FreeCachedMemory(call_id=call_id), CachedMemoryFreed)).freed_bytes
 
     async def device_memory(self) -> list[DeviceMemory]:
         call_id = next(self._ids)
-        answer = await self._call(call_id, ReportDeviceMemory(call_id=call_id))
-        assert isinstance(answer, DeviceMemoryReport)
-        return answer.devices
+        return (await self._call(call_id, ReportDeviceMemory(call_id=call_id), DeviceMemoryReport)).devices
 
     async def seconds_since_step(self) -> float:
         call_id = next(self._ids)
-        answer = await self._call(call_id, ReportHeartbeat(call_id=call_id))
-        assert isinstance(answer, HeartbeatReport)
-        return answer.seconds_since_step
+        return (await self._call(call_id, ReportHeartbeat(call_id=call_id), HeartbeatReport)).seconds_since_step
 
     def set_num_threads(self, num_threads: int) -> None:
         self._send(SetNumThreads(num_threads=num_threads))
@@ -149,15 +177,21 @@ class WorkerClient:
         if self._generations.pop(request_id, None) is not None:
             self._send(Abort(request_id=request_id))
 
-    async def _call(self, call_id: int, message: ToWorker) -> FromWorker:
+    async def _call(self, call_id: int, message: ToWorker, answer_type: type[Expected]) -> Expected:
         self._raise_if_dead()
-        future: asyncio.Future[FromWorker] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._calls[call_id] = future
         try:
             self._send(message)
-            return await future
+            answer = await future
+        except asyncio.CancelledError:
+            if isinstance(message, TextCall):
+                self._send(Abort(request_id=call_id))
+            raise
         finally:
             self._calls.pop(call_id, None)
+        assert isinstance(answer, answer_type)
+        return answer
 
     def _send(self, message: ToWorker) -> None:
         # Requests are small and a worker always reads, so the transport's buffer is bound enough.
@@ -182,7 +216,7 @@ class WorkerClient:
             dying.cancel()
         self._writer.close()
         self._process.join()
-        _resolve(self._exited, _describe_exit(self._process.exitcode))
+        resolve(self._exited, _describe_exit(self._process.exitcode))
         self._fail_all()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -207,25 +241,24 @@ class WorkerClient:
                 if self._on_progress is not None:
                     self._on_progress(progress)
             case Loaded(facts=facts):
-                _resolve(self._loaded, facts)
+                resolve(self._loaded, facts)
             case LoadFailed(error=error):
-                _refuse(self._loaded, error.rebuild())
+                refuse(self._loaded, error.rebuild())
             case Admitted(request_id=request_id, admission=admission):
                 if (generation := self._generations.get(request_id)) is not None:
-                    _resolve(generation.admitted, admission)
+                    generation.accept(admission)
             case Outputs(outputs=outputs):
                 for output in outputs:
                     self._deliver(output.request_id, output.delta)
             case RequestFailed(request_id=request_id, error=error):
                 if (generation := self._generations.pop(request_id, None)) is not None:
                     generation.fail(error.rebuild())
-            case (
-                CachedMemoryFreed(call_id=call_id)
-                | DeviceMemoryReport(call_id=call_id)
-                | HeartbeatReport(call_id=call_id)
-            ):
+            case CallFailed(call_id=call_id, error=error):
                 if (call := self._calls.get(call_id)) is not None:
-                    _resolve(call, message)
+                    refuse(call, error.rebuild())
+            case _:
+                if (call := self._calls.get(message.call_id)) is not None:
+                    resolve(call, message)
 
     def _deliver(self, request_id: int, delta: TokenDelta) -> None:
         generation = self._generations.get(request_id)
@@ -237,64 +270,15 @@ class WorkerClient:
             raise self._death()
 
     def _fail_all(self) -> None:
-        _refuse(self._loaded, self._death())
+        refuse(self._loaded, self._death())
         for call in self._calls.values():
-            _refuse(call, self._death())
+            refuse(call, self._death())
         generations, self._generations = self._generations, {}
         for generation in generations.values():
             generation.fail(self._death())
 
     def _death(self) -> EngineDeadError:
         return EngineDeadError(f"the process that held {self._spec.id} ended; the next request starts it again")
-
-
-class WorkerGeneration:
-    """Implements `hostler.types.Generation`: a queue between the socket and one reader."""
-
-    def __init__(self, num_sequences: int, abort: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
-        self.admitted: asyncio.Future[Admission] = loop.create_future()
-        self._num_running = num_sequences
-        self._abort = abort
-        self._queue: asyncio.Queue[TokenDelta | HostlerError | None] = asyncio.Queue()
-
-    @property
-    def admission(self) -> Admission:
-        return self.admitted.result()
-
-    async def __aiter__(self) -> AsyncIterator[TokenDelta]:
-        while (item := await self._queue.get()) is not None:
-            if isinstance(item, HostlerError):
-                raise item
-            yield item
-
-    def abort(self) -> None:
-        self._abort()
-
-    def feed(self, delta: TokenDelta) -> bool:
-        """Pass on a delta; whether it was the last one of the last sequence."""
-        self._queue.put_nowait(delta)
-        self._num_running -= delta.finish_reason is not None
-        if self._num_running == 0:
-            self._queue.put_nowait(None)
-        return self._num_running == 0
-
-    def fail(self, error: HostlerError) -> None:
-        """End with an error: at admission if that has not been answered, else after the deltas so far."""
-        _refuse(self.admitted, error)
-        self._queue.put_nowait(error)
-
-
-def _resolve(future: asyncio.Future[Result], value: Result) -> None:
-    if not future.done():
-        future.set_result(value)
-
-
-def _refuse(future: asyncio.Future[Result], error: HostlerError) -> None:
-    if not future.done():
-        future.set_exception(error)
-        # An error that nobody is left to hear is no event worth a log line.
-        future.exception()
 
 
 def _describe_exit(exit_code: int | None) -> str:

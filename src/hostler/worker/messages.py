@@ -1,28 +1,24 @@
-"""All messages between the gateway and a worker, and how they are framed.
+"""All messages between the gateway and a worker.
 
-A frame is four bytes of length, big-endian, and then one msgpack-encoded message. Both ends are processes of one
-installation, so there is no version to negotiate. Nothing is pickled, so a worker that was taken over by a model's
-code gets no code into the gateway by its answers.
+Nothing is pickled, so a worker that was taken over by a model's code gets no code into the gateway by its answers.
 """
-
-import struct
-from collections.abc import Iterator
-from typing import Generic, TypeVar
-
-import msgspec
 
 from hostler.errors import HostlerError, ServiceError, subclasses_by_code
 from hostler.registry import ModelSpec
 from hostler.types import (
     Admission,
+    ChatPrompt,
     DeviceMemory,
     LoadProgress,
     ModelFacts,
     Prompt,
     SamplingParams,
     Struct,
+    TextPrompt,
     TokenDelta,
+    TokenizerFacts,
 )
+from hostler.worker.framing import FrameDecoder
 
 
 class WorkerConfig(Struct, frozen=True):
@@ -55,9 +51,32 @@ class Generate(Struct, frozen=True, tag="generate"):
 
 
 class Abort(Struct, frozen=True, tag="abort"):
-    """Ends a request within one step. Not answered; unknown ids are ignored, since the request may just have ended."""
+    """Ends a request within one step, or withdraws a `TextCall`. Not answered; unknown ids are ignored, since what they
+    named may just have ended."""
 
     request_id: int
+    """Of a request, or the `call_id` of a call: no two of either are alike."""
+
+
+class Tokenize(Struct, frozen=True, tag="tokenize"):
+    """Answered by `Tokenized` or `CallFailed`, in its turn among the requests."""
+
+    call_id: int
+    prompt: TextPrompt | ChatPrompt
+    add_special_tokens: bool
+
+
+class Detokenize(Struct, frozen=True, tag="detokenize"):
+    """Answered by `Detokenized` or `CallFailed`, in its turn among the requests."""
+
+    call_id: int
+    token_ids: list[int]
+
+
+class ReportTokenizer(Struct, frozen=True, tag="report_tokenizer"):
+    """Answered by `TokenizerReport` or `CallFailed`, in its turn among the requests."""
+
+    call_id: int
 
 
 class FreeCachedMemory(Struct, frozen=True, tag="free_cached_memory"):
@@ -88,7 +107,12 @@ class Stop(Struct, frozen=True, tag="stop"):
     """End the process now; what still runs is dropped."""
 
 
-ToWorker = Load | Generate | Abort | FreeCachedMemory | ReportDeviceMemory | ReportHeartbeat | SetNumThreads | Stop
+TextCall = Tokenize | Detokenize | ReportTokenizer
+"""Calls that are about text, and answered without the engine."""
+
+ToWorker = (
+    Load | Generate | Abort | TextCall | FreeCachedMemory | ReportDeviceMemory | ReportHeartbeat | SetNumThreads | Stop
+)
 
 
 class ErrorReport(Struct, frozen=True):
@@ -160,65 +184,39 @@ class HeartbeatReport(Struct, frozen=True, tag="heartbeat_report"):
     """Since the engine last ended a step or was given work; 0 while it has none."""
 
 
-FromWorker = (
-    Progress
-    | Loaded
-    | LoadFailed
-    | Admitted
-    | Outputs
-    | RequestFailed
-    | CachedMemoryFreed
-    | DeviceMemoryReport
-    | HeartbeatReport
-)
-
-_HEADER = struct.Struct(">I")
-MAX_FRAME_BYTES = 256 * 2**20
-"""A longer frame means that the stream is out of step; no request comes near it."""
-
-_encoder = msgspec.msgpack.Encoder()
-Message = TypeVar("Message")
+class Tokenized(Struct, frozen=True, tag="tokenized"):
+    call_id: int
+    token_ids: list[int]
 
 
-def encode(message: ToWorker | FromWorker) -> bytes:
-    """One frame."""
-    body = _encoder.encode(message)
-    return _HEADER.pack(len(body)) + body
+class Detokenized(Struct, frozen=True, tag="detokenized"):
+    call_id: int
+    text: str
 
 
-class FrameDecoder(Generic[Message]):
-    """Takes bytes as they come from a socket and gives whole messages. Made by the two functions below."""
+class TokenizerReport(Struct, frozen=True, tag="tokenizer_report"):
+    call_id: int
+    facts: TokenizerFacts
 
-    def __init__(self, decoder: msgspec.msgpack.Decoder[Message]) -> None:
-        self._decoder = decoder
-        self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Message]:
-        """Messages that are complete with these bytes.
+class CallFailed(Struct, frozen=True, tag="call_failed"):
+    """Instead of the answer to a call."""
 
-        Raises:
-            ServiceError: the bytes are no frames of ours; the connection is of no further use.
-        """
-        self._buffer += data
-        while len(self._buffer) >= _HEADER.size:
-            (length,) = _HEADER.unpack_from(self._buffer)
-            if length > MAX_FRAME_BYTES:
-                raise ServiceError(f"a frame of {length} bytes on a worker's socket")
-            if len(self._buffer) < _HEADER.size + length:
-                return
-            body = bytes(self._buffer[_HEADER.size : _HEADER.size + length])
-            del self._buffer[: _HEADER.size + length]
-            try:
-                yield self._decoder.decode(body)
-            except msgspec.DecodeError as exc:
-                raise ServiceError("an unreadable message on a worker's socket") from exc
+    call_id: int
+    error: ErrorReport
+
+
+Answer = CachedMemoryFreed | DeviceMemoryReport | HeartbeatReport | Tokenized | Detokenized | TokenizerReport
+"""To the call of the same `call_id`."""
+
+FromWorker = Progress | Loaded | LoadFailed | Admitted | Outputs | RequestFailed | Answer | CallFailed
 
 
 def decoder_of_worker() -> FrameDecoder[ToWorker]:
     """For the worker's end of the socket."""
-    return FrameDecoder[ToWorker](msgspec.msgpack.Decoder(ToWorker))
+    return FrameDecoder[ToWorker](ToWorker)
 
 
 def decoder_of_gateway() -> FrameDecoder[FromWorker]:
     """For the gateway's end of the socket."""
-    return FrameDecoder[FromWorker](msgspec.msgpack.Decoder(FromWorker))
+    return FrameDecoder[FromWorker](FromWorker)

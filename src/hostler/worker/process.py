@@ -1,9 +1,9 @@
 """A worker: the process that holds one model. Runs until its gateway says stop or goes away.
 
-Two threads. The main one loads and computes. The reader takes messages from the socket, tokenises and checks requests
-(so that the engine never waits for that), and ends the process when the socket closes: a worker without a gateway
-would hold memory for nobody. When either thread fails, the process ends as well: its requests are told so by the
-gateway, and the next one starts a new process.
+Three threads. The main one loads and computes. The reader takes messages from the socket, and ends the process when the
+socket closes: a worker without a gateway would hold memory for nobody. The preparing one makes tokens of texts, so that
+neither the engine nor an abort ever waits for that. When any thread fails, the process ends as well: its requests are
+told so by the gateway, and the next one starts a new process.
 """
 
 import logging
@@ -21,18 +21,18 @@ import torch
 from tqdm import tqdm
 
 from hostler.engine.factory import Engine, build_engine
-from hostler.errors import EngineRequestError, HostlerError, ModelLoadError
+from hostler.errors import HostlerError, ModelLoadError
 from hostler.logs import configure_logging
 from hostler.models.loader import foreign_errors_translated, load_model
 from hostler.models.prepare import prepare
 from hostler.types import LoadProgress
 from hostler.worker import process_memory
-from hostler.worker.admission import AdmissionControl
+from hostler.worker.framing import encode
 from hostler.worker.heartbeat import Heartbeat
 from hostler.worker.messages import (
     Abort,
-    Admitted,
     CachedMemoryFreed,
+    Detokenize,
     DeviceMemoryReport,
     ErrorReport,
     FreeCachedMemory,
@@ -47,13 +47,15 @@ from hostler.worker.messages import (
     Progress,
     ReportDeviceMemory,
     ReportHeartbeat,
+    ReportTokenizer,
     RequestFailed,
     SetNumThreads,
+    Tokenize,
     ToWorker,
     decoder_of_worker,
-    encode,
 )
 from hostler.worker.orphans import end_with_parent
+from hostler.worker.preparing import Preparing
 
 logger = logging.getLogger(__name__)
 
@@ -75,17 +77,17 @@ def main(gateway: socket.socket) -> NoReturn:
 
 
 class Worker:
-    """The worker's state, shared by its two threads as said at each field."""
+    """The worker's state, shared by its threads as said at each field."""
 
     def __init__(self, gateway: socket.socket) -> None:
         self._gateway = gateway
         self._send_lock = threading.Lock()
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        """Reader to main thread: what to do before the next step."""
+        """Other threads to the main one: what to do before the next step."""
         self._messages = self._receive()
         self._engine: Engine | None = None
         """Set by the main thread before it sends `Loaded`, so before the first request comes."""
-        self._admissions: AdmissionControl | None = None
+        self._preparing: Preparing | None = None
         """Set with the engine."""
         self._heartbeat = Heartbeat()
 
@@ -96,7 +98,7 @@ class Worker:
             return
         configure_logging(first.config.log_level)
         torch.set_num_threads(first.config.num_threads)
-        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        self._start_thread("reader", self._read)
         try:
             engine = self._engine = self._load(first)
         except HostlerError as exc:
@@ -107,7 +109,8 @@ class Worker:
             error = ModelLoadError(f"{first.spec.id} could not be loaded; the server's log has the reason")
             self._send(LoadFailed(error=ErrorReport.of(error)))
             return
-        admissions = self._admissions = AdmissionControl(first.spec.max_queued_requests)
+        preparing = self._preparing = Preparing(engine, first.spec.max_queued_requests, self._send, self._inbox.put)
+        self._start_thread("preparing", preparing.run)
         self._send(
             Loaded(
                 facts=msgspec.structs.replace(
@@ -116,7 +119,7 @@ class Worker:
             )
         )
         try:
-            self._serve(engine, admissions)
+            self._serve(engine, preparing)
         except Exception:
             logger.critical("engine_broken model=%s pid=%d", first.spec.id, os.getpid(), exc_info=True)
             _leave(BROKEN_STATUS)
@@ -138,14 +141,14 @@ class Worker:
     def _report_progress(self, progress: LoadProgress) -> None:
         self._send(Progress(progress=progress))
 
-    def _serve(self, engine: Engine, admissions: AdmissionControl) -> NoReturn:
+    def _serve(self, engine: Engine, preparing: Preparing) -> NoReturn:
         while True:
             self._do_what_came(wait=not engine.core.has_unfinished_requests())
             self._heartbeat.beat()
             if not engine.core.has_unfinished_requests():
                 continue
             step = engine.core.step()
-            admissions.leave(step.request_ids)
+            preparing.admissions.leave(step.request_ids)
             if step.deltas:
                 self._send(Outputs(outputs=[Output(request_id=owner, delta=delta) for owner, delta in step.deltas]))
             for request_id, error in step.failures.items():
@@ -166,21 +169,28 @@ class Worker:
 
     def _read(self) -> None:
         """The reader thread."""
-        try:
-            for message in self._messages:
-                self._handle(message)
-        except Exception:
-            logger.critical("reader_broken pid=%d", os.getpid(), exc_info=True)
-            _leave(BROKEN_STATUS)
+    def _start_thread(self, name: str, run: Callable[[], None]) -> None:
+        def run_or_leave() -> None:
+            try:
+                run()
+            except Exception:
+                logger.critical("%s_broken pid=%d", name, os.getpid(), exc_info=True)
+                _leave(BROKEN_STATUS)
+
+        threading.Thread(target=run_or_leave, name=name, daemon=True).start()
+
+        for message in self._messages:
+            self._handle(message)
         _leave()
 
     def _handle(self, message: ToWorker) -> None:
         match message:
-            case Generate():
-                self._admit(message)
+            case Generate() | Tokenize() | Detokenize() | ReportTokenizer():
+                self._loaded_preparing.take(message)
             case Abort(request_id=request_id):
                 self._inbox.put(lambda: self._abort(request_id))
             case FreeCachedMemory(call_id=call_id):
+                self._loaded_preparing.withdraw(request_id)
                 self._inbox.put(lambda: self._free_cached_memory(call_id))
             case ReportDeviceMemory(call_id=call_id):
                 self._inbox.put(
@@ -193,35 +203,15 @@ class Worker:
             case _:
                 _leave()
 
-    def _admit(self, message: Generate) -> None:
-        request_id = message.request_id
-        try:
-            self._loaded_admissions.enter(request_id)
-            prepared = self._loaded_engine.inputs.prepare(
-                request_id, message.prompt, message.params, priority=message.priority
-            )
-        except HostlerError as exc:
-            self._refuse(request_id, exc)
-        except Exception:
-            logger.exception("request_not_prepared request_id=%d", request_id)
-            self._refuse(request_id, EngineRequestError("the prompt could not be prepared for this model"))
-        else:
-            self._send(Admitted(request_id=request_id, admission=prepared.admission))
-            self._inbox.put(lambda: self._loaded_engine.core.add_request(prepared.sequences))
-
     def _free_cached_memory(self, call_id: int) -> None:
         """In the main thread, between two steps."""
         self._loaded_engine.core.drop_kept()
         self._send(CachedMemoryFreed(call_id=call_id, freed_bytes=process_memory.free_cached()))
 
-    def _refuse(self, request_id: int, error: HostlerError) -> None:
-        self._loaded_admissions.leave([request_id])
-        self._send(RequestFailed(request_id=request_id, error=ErrorReport.of(error)))
-
     def _abort(self, request_id: int) -> None:
         """In the main thread, between two steps."""
         self._loaded_engine.core.abort(request_id)
-        self._loaded_admissions.leave([request_id])
+        self._loaded_preparing.admissions.leave([request_id])
 
     @property
     def _loaded_engine(self) -> Engine:
@@ -229,9 +219,9 @@ class Worker:
         return self._engine
 
     @property
-    def _loaded_admissions(self) -> AdmissionControl:
-        assert self._admissions is not None, "a request before the model was loaded"
-        return self._admissions
+    def _loaded_preparing(self) -> Preparing:
+        assert self._preparing is not None, "a request before the model was loaded"
+        return self._preparing
 
     def _receive(self) -> Iterator[ToWorker]:
         """Messages until the gateway is gone. Read by the main thread first, by the reader after that."""

@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass
 
-import jinja2
 from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.beams.limits import BeamLimits
 from hostler.engine.request import Request
+from hostler.engine.text.chat_template import Render
+from hostler.engine.text.chat_tokenizer import ChatTokenizer
 from hostler.errors import ContextLengthError, InvalidRequestError
-from hostler.types import Admission, ChatFormat, ChatMessage, ChatPrompt, Prompt, SamplingParams, TextPrompt
+from hostler.types import (
+    Admission,
+    ChatFormat,
+    ChatPrompt,
+    Prompt,
+    SamplingParams,
+    TextPrompt,
+    TokenizerFacts,
+)
 
 ANSWER_SHARE = 4
 """When old turns are dropped from a conversation, a quarter of the context is kept free for the answer."""
@@ -41,9 +50,11 @@ class PreparedRequest:
 class InputProcessor:
     """Tokenises and checks. Used by one thread at a time, which is not the one that computes."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, limits: ModelLimits) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, limits: ModelLimits, render: Render) -> None:
+        """`render`: for chat templates."""
         self._tokenizer = tokenizer
         self._limits = limits
+        self._chats = ChatTokenizer(tokenizer, limits.chat_format, self._tokenize_text, render)
 
     def prepare(self, request_id: int, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> PreparedRequest:
         """Everything that can be wrong with a request for this model is found here, before it is queued.
@@ -55,7 +66,7 @@ class InputProcessor:
         """
         num_dropped = 0
         if isinstance(prompt, ChatPrompt):
-            token_ids, num_dropped = self._tokenize_chat(prompt, params)
+            token_ids, num_dropped = self._chats.tokenize(prompt, self._max_chat_tokens(params))
         elif isinstance(prompt, TextPrompt):
             token_ids = self._tokenize_text(prompt.text)
         else:
@@ -81,6 +92,36 @@ class InputProcessor:
             sequences[0].search = self._limits.beams.new_search(sequences[0], params.beams)
         return PreparedRequest(sequences, admission)
 
+    def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool) -> list[int]:
+        """Token ids, of any number. `add_special_tokens` holds for texts.
+
+        Raises:
+            InvalidRequestError: a conversation that the model's template refuses.
+        """
+        if isinstance(prompt, ChatPrompt):
+            return self._chats.tokenize(prompt, self._max_chat_tokens(SamplingParams()))[0]
+        return self._encode(prompt.text, add_special_tokens=add_special_tokens)
+
+    def detokenize(self, token_ids: list[int]) -> str:
+        """The text of tokens, special ones included.
+
+        Raises:
+            InvalidRequestError: one of them is none of the tokenizer's.
+        """
+        self._check(token_ids, len(self._tokenizer), "tokens")
+        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
+
+    def tokenizer_facts(self) -> TokenizerFacts:
+        tokenizer = self._tokenizer
+        return TokenizerFacts(
+            vocab_size=len(tokenizer),
+            bos_token=tokenizer.bos_token,
+            eos_token=tokenizer.eos_token,
+            pad_token=tokenizer.pad_token,
+            chat_template=tokenizer.get_chat_template() if tokenizer.chat_template else None,
+        )
+
     def _sequence(
         self, request_id: int, index: int, token_ids: list[int], max_tokens: int, params: SamplingParams, priority: int
     ) -> Request:
@@ -99,10 +140,14 @@ class InputProcessor:
             priority=priority,
         )
 
-    def _tokenize_text(self, text: str) -> list[int]:
-        token_ids: list[int] = self._tokenizer(text).input_ids
-        if not token_ids and self._tokenizer.bos_token_id is not None:
+    def _encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        token_ids: list[int] = self._tokenizer(text, add_special_tokens=add_special_tokens).input_ids
+        if not token_ids and add_special_tokens and self._tokenizer.bos_token_id is not None:
             token_ids = [self._tokenizer.bos_token_id]
+        return token_ids
+
+    def _tokenize_text(self, text: str) -> list[int]:
+        token_ids = self._encode(text)
         if not token_ids:
             raise InvalidRequestError("the prompt is empty and this model has no token to begin with", param="prompt")
         return token_ids
@@ -110,60 +155,23 @@ class InputProcessor:
     def _checked(self, token_ids: list[int]) -> list[int]:
         if not token_ids:
             raise InvalidRequestError("the prompt has no token", param="prompt")
+        self._check(token_ids, self._limits.vocab_size, "prompt")
+        return token_ids
+
+    def _check(self, token_ids: list[int], vocab_size: int, param: str) -> None:
         for token_id in token_ids:
-            if not 0 <= token_id < self._limits.vocab_size:
-                size = self._limits.vocab_size
+            if not 0 <= token_id < vocab_size:
                 raise InvalidRequestError(
-                    f"token id {token_id} is outside the vocabulary of {size} tokens", param="prompt"
+                    f"token id {token_id} is outside the vocabulary of {vocab_size} tokens", param=param
                 )
-        return token_ids
 
-    def _tokenize_chat(self, prompt: ChatPrompt, params: SamplingParams) -> tuple[list[int], int]:
-        """Token ids of the conversation, and how many of its messages were left out for them to fit."""
-        messages = list(prompt.messages)
-        if not messages:
-            raise InvalidRequestError("a conversation needs at least one message", param="messages")
+    def _max_chat_tokens(self, params: SamplingParams) -> int:
+        """What a conversation that may be cut is cut to."""
         limit = self._limits.max_model_len
-        if not self._limits.is_encoder_decoder:
-            reserved = limit // ANSWER_SHARE
-            limit -= min(params.max_tokens or reserved, reserved)
-        token_ids = self._render(messages)
-        while prompt.drop_oldest and len(token_ids) > limit:
-            oldest = 1 if messages[0].role == "system" else 0
-            if oldest >= len(messages) - 1:
-                break
-            del messages[oldest]
-            # A conversation goes on with the user's words: templates refuse one that begins with an answer.
-            while messages[oldest].role == "assistant" and oldest < len(messages) - 1:
-                del messages[oldest]
-            token_ids = self._render(messages)
-        return token_ids, len(prompt.messages) - len(messages)
-
-    def _render(self, messages: list[ChatMessage]) -> list[int]:
-        match self._limits.chat_format:
-            case ChatFormat.TEMPLATE:
-                return self._apply_template(messages)
-            case ChatFormat.EOS_TURNS:
-                end = self._tokenizer.eos_token or ""
-                return self._tokenize_text("".join(message.content + end for message in messages))
-            case ChatFormat.HUMAN_ASSISTANT:
-                lines = [f"{_SPEAKERS[message.role]}{message.content}" for message in messages]
-                return self._tokenize_text("\n".join([*lines, "Assistant:"]))
-            case ChatFormat.PLAIN:
-                return self._tokenize_text("\n".join(message.content for message in messages))
-
-    def _apply_template(self, messages: list[ChatMessage]) -> list[int]:
-        conversation = [{"role": message.role, "content": message.content} for message in messages]
-        try:
-            token_ids: list[int] = self._tokenizer.apply_chat_template(
-                conversation, add_generation_prompt=True, tokenize=True, return_dict=False
-            )
-        except jinja2.TemplateError as exc:
-            reason = str(exc)[:200]
-            raise InvalidRequestError(
-                f"the model's chat template refuses this conversation: {reason}", param="messages"
-            ) from exc
-        return token_ids
+        if self._limits.is_encoder_decoder:
+            return limit
+        reserved = limit // ANSWER_SHARE
+        return limit - min(params.max_tokens or reserved, reserved)
 
     def _max_tokens(self, num_prompt_tokens: int, params: SamplingParams) -> int:
         limit = self._limits.max_model_len
@@ -195,6 +203,3 @@ class InputProcessor:
                 param="max_tokens",
             )
         return min(params.max_tokens, room)
-
-
-_SPEAKERS = {"system": "", "user": "Human: ", "assistant": "Assistant: ", "tool": "Tool: "}

@@ -1,0 +1,127 @@
+"""Token ids of a conversation, whole or without its oldest turns."""
+
+from collections.abc import Callable, Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from hostler.engine.text.chat_formats import spell
+from hostler.engine.text.chat_template import MAX_CPU_S, Render, TemplateCall, takes_too_much
+from hostler.errors import InvalidRequestError
+from hostler.types import ChatFormat, ChatMessage, ChatPrompt
+
+
+class ChatTokenizer:
+    """Renders in the model's format, and tokenises as transformers' `apply_chat_template` does."""
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        chat_format: ChatFormat,
+        tokenize_text: Callable[[str], list[int]],
+        render: Render,
+    ) -> None:
+        """`tokenize_text`: how a text is tokenised where there is no template."""
+        self._tokenizer = tokenizer
+        self._chat_format = chat_format
+        self._tokenize_text = tokenize_text
+        self._render = render
+
+    def tokenize(self, prompt: ChatPrompt, max_tokens: int) -> tuple[list[int], int]:
+        """Token ids, and how many messages were left out for there to be no more than `max_tokens`.
+
+        Where even the last message alone has more, its tokens are returned.
+
+        Raises:
+            InvalidRequestError: no message, or a template that refuses the conversation or fails on it.
+        """
+        if not prompt.messages:
+            raise InvalidRequestError("a conversation needs at least one message", param="messages")
+        rendering = _Rendering(self, prompt)
+        token_ids = rendering.of(prompt.messages)
+        if not prompt.drop_oldest or len(token_ids) <= max_tokens:
+            return token_ids, 0
+        shorter = list(_shorter(prompt.messages))
+        if not shorter:
+            return token_ids, 0
+        messages, token_ids = _longest_that_fits(shorter, rendering.of, max_tokens)
+        return token_ids, len(prompt.messages) - len(messages)
+
+    def render(self, prompt: ChatPrompt, messages: list[ChatMessage], cpu_limit_s: float) -> tuple[list[int], float]:
+        """Token ids of some of a prompt's messages, and the seconds of computing that the template took."""
+        add_generation_prompt = prompt.add_generation_prompt and not prompt.continue_last
+        if self._chat_format is not ChatFormat.TEMPLATE:
+            end = self._tokenizer.eos_token or ""
+            text = spell(
+                self._chat_format,
+                messages,
+                end,
+                add_generation_prompt=add_generation_prompt,
+                is_open=prompt.continue_last,
+            )
+            return self._tokenize_text(text), 0.0
+        call = TemplateCall(
+            template=self._tokenizer.get_chat_template(),
+            special_tokens=self._tokenizer.special_tokens_map,
+            messages=messages,
+            add_generation_prompt=add_generation_prompt,
+            continue_last=prompt.continue_last,
+            cpu_limit_s=cpu_limit_s,
+        )
+        rendered = self._render(call)
+        token_ids: list[int] = self._tokenizer(rendered.text, add_special_tokens=False).input_ids
+        if not token_ids:
+            raise InvalidRequestError(
+                "the model's chat template is at fault: it makes nothing of this conversation", param="messages"
+            )
+        return token_ids, rendered.cpu_s
+
+
+class _Rendering:
+    """All renderings of one prompt, which share what computing they may take."""
+
+    def __init__(self, tokenizer: ChatTokenizer, prompt: ChatPrompt) -> None:
+        self._tokenizer = tokenizer
+        self._prompt = prompt
+        self._cpu_left_s = MAX_CPU_S
+
+    def of(self, messages: list[ChatMessage]) -> list[int]:
+        if self._cpu_left_s <= 0:
+            raise takes_too_much()
+        token_ids, cpu_s = self._tokenizer.render(self._prompt, messages, self._cpu_left_s)
+        self._cpu_left_s -= cpu_s
+        return token_ids
+
+
+def _shorter(messages: Sequence[ChatMessage]) -> list[list[ChatMessage]]:
+    """The conversation without its oldest turns: one, two and so on, to the last message. A system's stays.
+
+    It never goes on with an answer or with what a tool said, unless that is the last message: templates refuse it.
+    """
+    first = 1 if messages[0].role == "system" else 0
+    last = len(messages) - 1
+    begins = [i for i in range(first + 1, last) if messages[i].role not in ("assistant", "tool")]
+    return [[*messages[:first], *messages[i:]] for i in [*begins, last] if i > first]
+
+
+def _longest_that_fits(
+    conversations: Sequence[list[ChatMessage]],
+    token_ids_of: Callable[[list[ChatMessage]], list[int]],
+    max_tokens: int,
+) -> tuple[list[ChatMessage], list[int]]:
+    """Of conversations that grow shorter, the first that fits, or the last one; and its tokens.
+
+    Goes from the end in strides that double, and halves the rest: what is rendered is about as long as what fits.
+    """
+    fits = len(conversations) - 1
+    best = token_ids_of(conversations[fits])
+    too_long, stride = -1, 1
+    if len(best) > max_tokens:
+        return conversations[fits], best
+    while fits - too_long > 1:
+        middle = max(fits - stride, (fits + too_long) // 2)
+        token_ids = token_ids_of(conversations[middle])
+        if len(token_ids) <= max_tokens:
+            fits, best, stride = middle, token_ids, 2 * stride
+        else:
+            too_long, stride = middle, len(conversations)
+    return conversations[fits], best

@@ -1,0 +1,49 @@
+"""One request that a worker answers, seen from the gateway."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from hostler.errors import HostlerError
+from hostler.types import Admission, TokenDelta
+from hostler.worker.settling import refuse, resolve
+
+
+class WorkerGeneration:
+    """Implements `hostler.types.Generation`: a queue between the socket and one reader."""
+
+    def __init__(self, num_sequences: int, abort: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.admitted: asyncio.Future[Admission] = loop.create_future()
+        self._num_running = num_sequences
+        self._abort = abort
+        self._queue: asyncio.Queue[TokenDelta | HostlerError | None] = asyncio.Queue()
+
+    @property
+    def admission(self) -> Admission:
+        return self.admitted.result()
+
+    async def __aiter__(self) -> AsyncIterator[TokenDelta]:
+        while (item := await self._queue.get()) is not None:
+            if isinstance(item, HostlerError):
+                raise item
+            yield item
+
+    def abort(self) -> None:
+        self._abort()
+
+    def accept(self, admission: Admission) -> None:
+        """The engine has taken it."""
+        resolve(self.admitted, admission)
+
+    def feed(self, delta: TokenDelta) -> bool:
+        """Pass on a delta; whether it was the last one of the last sequence."""
+        self._queue.put_nowait(delta)
+        self._num_running -= delta.finish_reason is not None
+        if self._num_running == 0:
+            self._queue.put_nowait(None)
+        return self._num_running == 0
+
+    def fail(self, error: HostlerError) -> None:
+        """End with an error: at admission if that has not been answered, else after the deltas so far."""
+        refuse(self.admitted, error)
+        self._queue.put_nowait(error)

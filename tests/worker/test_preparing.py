@@ -1,0 +1,176 @@
+"""The thread between reader and engine."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from queue import Queue
+from typing import Any, cast
+
+import pytest
+
+from hostler.engine.factory import Engine
+from hostler.engine.text.input_processor import PreparedRequest
+from hostler.errors import EngineRequestError, InvalidRequestError, QueueFullError
+from hostler.types import Admission, Prompt, SamplingParams, TextPrompt, TokenizerFacts
+from hostler.worker.messages import (
+    Admitted,
+    CallFailed,
+    Detokenize,
+    Detokenized,
+    FromWorker,
+    Generate,
+    ReportTokenizer,
+    RequestFailed,
+    Tokenize,
+    Tokenized,
+    TokenizerReport,
+)
+from hostler.worker.preparing import Action, Preparing
+from tests.fake_worker import FACTS, TOKENIZER
+
+TIMEOUT_S = 30
+
+
+@dataclass
+class Inputs:
+    """Prepares `slow` when told to, and `bad` and `broken` never."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def prepare(self, request_id: int, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> PreparedRequest:
+        assert isinstance(prompt, TextPrompt)
+        self.tokenize(prompt, add_special_tokens=True)
+        return PreparedRequest(cast(Any, [request_id]), Admission(num_prompt_tokens=1, max_tokens=1))
+
+    def tokenize(self, prompt: TextPrompt, *, add_special_tokens: bool) -> list[int]:
+        if prompt.text == "slow":
+            self.begun.set()
+            assert self.go.wait(TIMEOUT_S)
+        if prompt.text == "bad":
+            raise InvalidRequestError("bad", param="prompt")
+        if prompt.text == "broken":
+            raise RuntimeError("a bug")
+        return [len(prompt.text)]
+
+    def detokenize(self, token_ids: list[int]) -> str:
+        return str(token_ids)
+
+    def tokenizer_facts(self) -> TokenizerFacts:
+        return TOKENIZER
+
+
+class Core:
+    def __init__(self) -> None:
+        self.added: list[int] = []
+
+    def add_request(self, sequences: list[int]) -> None:
+        self.added += sequences
+
+
+class Worker:
+    """A preparing thread, what it sends, and what it leaves to the engine."""
+
+    def __init__(self, max_queued_requests: int = 100) -> None:
+        self.inputs, self.core = Inputs(), Core()
+        self.sent: Queue[FromWorker] = Queue()
+        self.actions: Queue[Action] = Queue()
+        engine = Engine(FACTS, cast(Any, self.inputs), cast(Any, self.core))
+        self.preparing = Preparing(engine, max_queued_requests, self.sent.put, self.actions.put)
+        threading.Thread(target=self.preparing.run, daemon=True).start()
+
+    def ask(self, request_id: int, text: str) -> None:
+        self.preparing.take(Generate(request_id=request_id, prompt=TextPrompt(text=text), params=SamplingParams()))
+
+    def next(self) -> FromWorker:
+        return self.sent.get(timeout=TIMEOUT_S)
+
+    def added(self) -> list[int]:
+        """Requests that have gone on to the engine so far."""
+        while not self.actions.empty():
+            self.actions.get()()
+        return self.core.added
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    yield worker
+    worker.inputs.go.set()
+
+
+def report(worker: Worker) -> None:
+    """All that came before has been worked off."""
+    worker.preparing.take(ReportTokenizer(call_id=99))
+    assert worker.next() == TokenizerReport(call_id=99, facts=TOKENIZER)
+
+
+def test_requests_and_calls_are_prepared_in_the_order_in_which_they_came(worker: Worker) -> None:
+    worker.ask(1, "slow")
+    worker.preparing.take(Tokenize(call_id=2, prompt=TextPrompt(text="abc"), add_special_tokens=True))
+    worker.ask(3, "c")
+    worker.preparing.take(Detokenize(call_id=4, token_ids=[7]))
+    worker.inputs.go.set()
+    admission = Admission(num_prompt_tokens=1, max_tokens=1)
+    assert [worker.next() for _ in range(4)] == [
+        Admitted(request_id=1, admission=admission),
+        Tokenized(call_id=2, token_ids=[3]),
+        Admitted(request_id=3, admission=admission),
+        Detokenized(call_id=4, text="[7]"),
+    ]
+    report(worker)
+    assert worker.added() == [1, 3]
+
+
+def test_a_request_that_is_aborted_while_it_is_prepared_never_reaches_the_engine(worker: Worker) -> None:
+    worker.ask(1, "slow")
+    worker.ask(2, "waits")
+    assert worker.inputs.begun.wait(TIMEOUT_S)
+    worker.preparing.withdraw(1)
+    worker.preparing.withdraw(2)
+    worker.ask(3, "stays")
+    worker.inputs.go.set()
+    admitted = [worker.next(), worker.next()]
+    assert [message.request_id for message in admitted if isinstance(message, Admitted)] == [1, 3]
+    report(worker)
+    assert worker.added() == [3]
+
+
+def test_a_call_that_is_given_up_in_the_queue_is_not_answered(worker: Worker) -> None:
+    worker.ask(1, "slow")
+    worker.preparing.take(Detokenize(call_id=2, token_ids=[7]))
+    worker.preparing.withdraw(2)
+    worker.inputs.go.set()
+    assert isinstance(worker.next(), Admitted)
+    report(worker)
+
+
+def test_a_mistake_and_a_bug_end_what_they_are_in_and_nothing_else(worker: Worker) -> None:
+    for request_id, text, error in ((1, "bad", InvalidRequestError), (2, "broken", EngineRequestError)):
+        worker.ask(request_id, text)
+        failed = worker.next()
+        assert isinstance(failed, RequestFailed)
+        assert (failed.request_id, type(failed.error.rebuild())) == (request_id, error)
+        worker.preparing.take(Tokenize(call_id=request_id + 10, prompt=TextPrompt(text=text), add_special_tokens=True))
+        call_failed = worker.next()
+        assert isinstance(call_failed, CallFailed)
+        assert (call_failed.call_id, type(call_failed.error.rebuild())) == (request_id + 10, error)
+    report(worker)
+    assert worker.added() == []
+
+
+def test_calls_do_not_take_the_places_of_requests_nor_the_other_way_round() -> None:
+    worker = Worker(max_queued_requests=1)
+    worker.ask(1, "slow")
+    worker.preparing.take(Detokenize(call_id=2, token_ids=[]))
+    assert worker.inputs.begun.wait(TIMEOUT_S)
+    worker.ask(3, "one too many")
+    worker.preparing.take(Detokenize(call_id=4, token_ids=[]))
+    refused, call_refused = worker.next(), worker.next()
+    assert isinstance(refused, RequestFailed)
+    assert isinstance(call_refused, CallFailed)
+    assert (refused.request_id, call_refused.call_id) == (3, 4)
+    assert type(refused.error.rebuild()) is type(call_refused.error.rebuild()) is QueueFullError
+    worker.inputs.go.set()
+    assert isinstance(worker.next(), Admitted)
+    assert worker.next() == Detokenized(call_id=2, text="[]")
