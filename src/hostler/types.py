@@ -236,7 +236,7 @@ class ModelFacts(Struct, frozen=True):
     chat_format: ChatFormat
     dtype: str
     device: str
-    """As torch spells it: `cpu`, `cuda:0`."""
+    """As torch spells it: `cpu`, `cuda:0`; several with commas between: `cuda:0,cuda:1`."""
     max_model_len: int
     """Prompt and answer together for causal models; each on its own for encoder–decoder ones. Tokens."""
     num_parameters: int
@@ -246,10 +246,15 @@ class ModelFacts(Struct, frozen=True):
     load_s: float
     host_bytes: int = 0
     """Memory of its process that nobody shares, just after the load; 0: not measured."""
-    device_bytes: int = 0
-    """Of the accelerator's memory, just after the load; 0 on a CPU."""
+    bytes_by_device: dict[str, int] = {}
+    """Memory of accelerators, just after the load; empty on a CPU."""
     revision: str | None = None
     """Commit of the repository that the weights came from, where there is one."""
+
+    @property
+    def device_bytes(self) -> int:
+        """Of all accelerators together."""
+        return sum(self.bytes_by_device.values())
 
 
 class LoadProgress(Struct, frozen=True):

@@ -73,6 +73,22 @@ async def test_only_accelerators_that_are_large_enough_are_options() -> None:
     assert await devices(await placer(3 * GIB, (4 * GIB, 16 * GIB, 24 * GIB))) == ["cuda:1", "cuda:2"]
 
 
+async def test_a_model_too_large_for_one_accelerator_is_spread_over_as_few_as_can_hold_it() -> None:
+    (option,) = (await (await placer(3 * GIB, (4 * GIB, 4 * GIB, 4 * GIB))).place(AUTO)).options
+    assert option.device == "cuda:1,cuda:2"
+    assert set(option.need) == {"cuda:1", "cuda:2", HOST, PLACES}
+    assert option.need[HOST] == 100
+    assert 1.5 * GIB < option.need["cuda:1"] < 2 * GIB
+
+
+async def test_a_model_is_spread_over_the_accelerators_that_it_is_told_to_use() -> None:
+    told = msgspec.structs.replace(AUTO, device="cuda:2,cuda:0")
+    (option,) = (await (await placer(1000, (4 * GIB,) * 3)).place(told)).options
+    assert set(option.need) == {"cuda:0", "cuda:2", HOST, PLACES}
+    (too_large,) = (await (await placer(9 * GIB, (4 * GIB,) * 3)).place(told)).options
+    assert too_large.need["cuda:0"] > 2 * GIB
+
+
 async def test_a_model_too_large_for_every_accelerator_goes_to_the_host() -> None:
     assert await devices(await placer(3 * GIB, (4 * GIB,))) == ["cpu"]
     on_gpu = msgspec.structs.replace(AUTO, device="cuda")
@@ -105,10 +121,18 @@ def test_a_worker_is_told_its_device_and_its_bound() -> None:
 
 def test_what_was_measured_counts_with_what_is_still_to_come() -> None:
     on_host = msgspec.structs.replace(FACTS, host_bytes=500)
-    on_gpu = msgspec.structs.replace(FACTS, device="cuda:0", host_bytes=500, device_bytes=300)
+    on_gpu = msgspec.structs.replace(FACTS, device="cuda:0", host_bytes=500, bytes_by_device={"cuda:0": 300})
     assert measured_need(footprint(1000), FACTS) is None
     assert measured_need(footprint(1000), on_host) == {HOST: 520, PLACES: 1}
     assert measured_need(footprint(1000), on_gpu) == {"cuda:0": 320, HOST: 500, PLACES: 1}
+
+
+def test_what_was_measured_on_several_accelerators_counts_for_each() -> None:
+    spread = msgspec.structs.replace(
+        FACTS, device="cuda:0,cuda:1", host_bytes=500, bytes_by_device={"cuda:0": 300, "cuda:1": 200}
+    )
+    need = measured_need(footprint(1000), spread)
+    assert need == {"cuda:0": 300 + 8 + 5, "cuda:1": 200 + 8 + 5, HOST: 500, PLACES: 1}
 
 
 def test_a_container_has_no_more_than_its_limit(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:

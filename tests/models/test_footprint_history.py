@@ -32,7 +32,7 @@ def facts(host_bytes: int = 1000, device_bytes: int = 0, load_s: float = 1.5) ->
         memory_bytes=40,
         load_s=load_s,
         host_bytes=host_bytes,
-        device_bytes=device_bytes,
+        bytes_by_device={"cuda:0": device_bytes} if device_bytes else {},
     )
 
 

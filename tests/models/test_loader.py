@@ -3,11 +3,12 @@
 import errno
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel
+from transformers import AutoModelForCausalLM, BertConfig, BertModel
 
 from hostler.errors import ModelLoadError
 from hostler.models import loader
@@ -162,3 +163,28 @@ def test_running_out_of_memory_is_said_in_so_many_words(
 def test_a_device_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadError, match="cuda"):
         load_quietly(spec_of("owner/tiny", device="cuda:99"), tmp_path)
+
+
+def test_a_model_for_several_devices_is_shared_out_and_one_that_does_not_fit_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build_tiny_model("llama", tmp_path / "tiny")
+    asked: list[dict[str, Any]] = []
+    whole = AutoModelForCausalLM.from_pretrained
+
+    def shared_out(*args: Any, device_map: str, max_memory: dict[int, int], **options: Any) -> Any:
+        asked.append({"device_map": device_map, "max_memory": max_memory})
+        model, report = whole(*args, **options)
+        model.hf_device_map = {"model": 0, "lm_head": next(last)}
+        return model, report
+
+    last = iter([1, "cpu"])
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", shared_out)
+    monkeypatch.setattr(loader, "choose_devices", lambda _: [torch.device("cuda", 0), torch.device("cuda", 1)])
+    monkeypatch.setattr(loader, "free_bytes", lambda device: 1000 + device.index)
+    spec = spec_of("owner/tiny", device="cuda:0,cuda:1")
+    facts = load_quietly(spec, folder).facts
+    assert asked == [{"device_map": "balanced", "max_memory": {0: 1000, 1: 1001}}]
+    assert facts.device == "cuda:0,cuda:1"
+    with pytest.raises(ModelLoadError, match="does not fit into what is free on cuda:0,cuda:1"):
+        load_quietly(spec, folder)

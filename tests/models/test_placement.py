@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hostler.errors import ModelLoadError
-from hostler.models.placement import choose_device, choose_dtype
+from hostler.models.placement import choose_devices, choose_dtype
 
 
 def pretend_gpus(monkeypatch: pytest.MonkeyPatch, *free_bytes: int, capability: tuple[int, int] = (9, 0)) -> None:
@@ -14,7 +14,7 @@ def pretend_gpus(monkeypatch: pytest.MonkeyPatch, *free_bytes: int, capability: 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(free_bytes))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: len(free_bytes))
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=1000))
-    monkeypatch.setattr(torch.cuda, "device_memory_used", lambda gpu: 1000 - free_bytes[gpu])
+    monkeypatch.setattr(torch.cuda, "device_memory_used", lambda gpu: 1000 - free_bytes[gpu.index])
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
 
 
@@ -27,13 +27,14 @@ def pretend_gpus(monkeypatch: pytest.MonkeyPatch, *free_bytes: int, capability: 
         ("cuda", (10, 30), "cuda:1"),
         ("cuda:0", (10, 30), "cuda:0"),
         ("cpu", (10, 30), "cpu"),
+        ("cuda:1, cuda:0", (10, 30), "cuda:1,cuda:0"),
     ],
 )
 def test_the_device_is_the_roomiest_of_those_allowed(
     monkeypatch: pytest.MonkeyPatch, wanted: str, free_bytes: tuple[int, ...], device: str
 ) -> None:
     pretend_gpus(monkeypatch, *free_bytes)
-    assert str(choose_device(wanted)) == device
+    assert ",".join(str(chosen) for chosen in choose_devices(wanted)) == device
 
 
 @pytest.mark.parametrize(
@@ -43,13 +44,13 @@ def test_the_device_is_the_roomiest_of_those_allowed(
 def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, wanted: str, message: str) -> None:
     pretend_gpus(monkeypatch, 10, 30)
     with pytest.raises(ModelLoadError, match=message):
-        choose_device(wanted)
+        choose_devices(wanted)
 
 
 def test_cuda_without_a_gpu_is_refused_rather_than_run_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_gpus(monkeypatch)
     with pytest.raises(ModelLoadError, match="no usable GPU is there"):
-        choose_device("cuda")
+        choose_devices("cuda")
 
 
 @pytest.mark.parametrize(

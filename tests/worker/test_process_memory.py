@@ -54,5 +54,5 @@ def test_where_mappings_cannot_be_read_the_system_is_asked(
 
 def test_no_accelerator_holds_nothing() -> None:
     if not torch.cuda.is_available():
-        assert process_memory.device_bytes() == process_memory.free_cached() == 0
+        assert (process_memory.bytes_by_device(), process_memory.free_cached()) == ({}, 0)
         assert process_memory.device_memory() == []

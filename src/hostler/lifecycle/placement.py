@@ -3,7 +3,6 @@
 import asyncio
 import importlib.metadata
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from hostler.accelerators import Gpus
 from hostler.lifecycle.ledger import HOST, PLACES, Need
 from hostler.lifecycle.policy import Option
 from hostler.lifecycle.ports import Estimator
+from hostler.lifecycle.spread import even_need, joined, measured_spread, split, spread_need
 from hostler.quantities import MemoryBudget
 from hostler.registry import ModelSpec
 from hostler.types import Footprint, FootprintBasis, ModelFacts
@@ -65,8 +65,9 @@ class Placer:
             self._is_probed.set()
 
     async def place(self, spec: ModelSpec) -> Placing:
-        """The options for a model: accelerators that can hold it when nothing else does, else the host. Never raises:
-        a model that nothing could be found out about may try its luck in the place that it takes."""
+        """The options for a model: accelerators that can hold it when nothing else does, else several of them that can
+        together, else the host. Never raises: a model that nothing could be found out about may try its luck in the
+        place that it takes."""
         await self._is_probed.wait()
         try:
             return await self._place(spec)
@@ -81,10 +82,20 @@ class Placer:
             estimate = await self._estimator.estimate(spec, gpus[0])
             options = [self._option(device, estimate.footprint) for device in gpus]
             roomy = [option for option in options if option.need[option.device] <= self.budget[option.device]]
-            if roomy or wanted == "cuda":
-                return Placing(roomy or options, estimate.footprint, estimate.load_s)
-        device = wanted if re.fullmatch(r"cuda(:\d+)?", wanted) else "cpu"
+            if roomy := roomy or self._spread(gpus, estimate.footprint):
+                return Placing(roomy, estimate.footprint, estimate.load_s)
+            if wanted == "cuda":
+                return Placing(options, estimate.footprint, estimate.load_s)
+        device = wanted if wanted.startswith("cuda") else "cpu"
         estimate = await self._estimator.estimate(spec, device)
+        named = split(device)
+        if len(named) > 1 and set(named) <= set(gpus):
+            spread = self._spread(named, estimate.footprint, least=len(named))
+            return Placing(
+                spread or [_option_of(even_need(estimate.footprint, named), estimate.footprint)],
+                estimate.footprint,
+                estimate.load_s,
+            )
         return Placing([self._option(device, estimate.footprint)], estimate.footprint, estimate.load_s)
 
     def _budget(self) -> Need:
@@ -93,6 +104,11 @@ class Placer:
             for index, gpu in enumerate(self._gpus.visible)
         }
         return {HOST: self._memory_budget.of(host_memory_bytes()), **gpus, PLACES: self._max_concurrent_models}
+
+    def _spread(self, gpus: Sequence[str], footprint: Footprint, least: int = 2) -> list[Option]:
+        """At most one option."""
+        need = spread_need(footprint, {device: self.budget[device] for device in gpus}, least)
+        return [] if need is None else [_option_of(need, footprint)]
 
     def _option(self, device: str, footprint: Footprint) -> Option:
         need = _need(device, footprint.device_bytes, footprint.process_bytes)
@@ -114,6 +130,8 @@ def measured_need(footprint: Footprint, facts: ModelFacts) -> Need | None:
     """What a loaded model takes, and what it may still grow by; `None` where nothing was measured."""
     if not facts.host_bytes:
         return None
+    if len(split(facts.device)) > 1:
+        return _with_process(measured_spread(footprint, facts.bytes_by_device), facts.host_bytes)
     still_to_come = footprint.kv_cache_bytes + footprint.workspace_bytes
     return _need(facts.device, facts.device_bytes + still_to_come, facts.host_bytes)
 
@@ -129,10 +147,20 @@ def host_memory_bytes() -> int:
     return min(limits)
 
 
-def _need(device: str, device_bytes: int, host_bytes: int) -> dict[str, int]:
+def _need(device: str, device_bytes: int, host_bytes: int) -> Need:
     if device == "cpu":
         return {HOST: device_bytes + host_bytes, PLACES: 1}
-    return {device: device_bytes, HOST: host_bytes, PLACES: 1}
+    return _with_process({device: device_bytes}, host_bytes)
+
+
+def _option_of(need: Need, footprint: Footprint) -> Option:
+    """On several accelerators."""
+    return Option(joined(list(need)), _with_process(need, footprint.process_bytes))
+
+
+def _with_process(need: Need, host_bytes: int) -> Need:
+    """Memory of accelerators, and what the worker takes besides."""
+    return {**need, HOST: host_bytes, PLACES: 1}
 
 
 def _torch_may_use_gpus() -> bool:

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTr
 
 from hostler.errors import HostlerError, ModelLoadError
 from hostler.models.architecture import choose_auto_class, max_position, read_config
-from hostler.models.placement import choose_device, choose_dtype
+from hostler.models.placement import choose_devices, choose_dtype, free_bytes
 from hostler.models.source import LocalModel
 from hostler.registry import ModelSpec
 from hostler.types import ChatFormat, LoadProgress, ModelFacts, ModelType
@@ -47,12 +47,12 @@ def load_model(spec: ModelSpec, local: LocalModel, on_progress: Callable[[LoadPr
     total_bytes = sum(file.stat().st_size for file in local.folder.glob("*.safetensors"))
     on_progress(LoadProgress(stage="loading", total_bytes=total_bytes))
     with foreign_errors_translated(spec.name, total_bytes):
-        device = choose_device(spec.device)
-        dtype = choose_dtype(spec.torch_dtype, device)
+        devices = choose_devices(spec.device)
+        dtype = choose_dtype(spec.torch_dtype, devices[0])
         raw_config = json.loads((local.folder / "config.json").read_text(encoding="utf-8"))
         config = read_config(local.folder, raw_config, trust_remote_code=spec.trust_remote_code, name=spec.name)
         tokenizer = _load_tokenizer(spec, local.folder)
-        model = _load_weights(spec, local.folder, config, dtype).to(device)
+        model = _load_weights(spec, local.folder, config, dtype, devices)
         num_trainable_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
         model.eval().requires_grad_(False)
     on_progress(LoadProgress(stage="loading", done_bytes=total_bytes, total_bytes=total_bytes))
@@ -61,7 +61,7 @@ def load_model(spec: ModelSpec, local: LocalModel, on_progress: Callable[[LoadPr
         is_encoder_decoder=bool(config.is_encoder_decoder),
         chat_format=_choose_chat_format(spec, tokenizer),
         dtype=str(dtype).removeprefix("torch."),
-        device=str(device),
+        device=",".join(str(device) for device in devices),
         max_model_len=min(spec.max_length, max_position(config) or spec.max_length),
         num_parameters=sum(p.numel() for p in model.parameters()),
         num_trainable_parameters=num_trainable_parameters,
@@ -131,7 +131,9 @@ def _load_tokenizer(spec: ModelSpec, folder: Path) -> PreTrainedTokenizerBase:
         ) from exc
 
 
-def _load_weights(spec: ModelSpec, folder: Path, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+def _load_weights(
+    spec: ModelSpec, folder: Path, config: PreTrainedConfig, dtype: torch.dtype, devices: list[torch.device]
+) -> PreTrainedModel:
     auto_class = choose_auto_class(config, name=spec.name)
     model, report = auto_class.from_pretrained(
         folder,
@@ -141,6 +143,7 @@ def _load_weights(spec: ModelSpec, folder: Path, config: PreTrainedConfig, dtype
         trust_remote_code=spec.trust_remote_code,
         local_files_only=True,
         output_loading_info=True,
+        **_spread_over(devices),
     )
     # transformers fills what it does not find with random numbers and goes on.
     if absent := [*report["missing_keys"], *report["mismatched_keys"]]:
@@ -148,7 +151,19 @@ def _load_weights(spec: ModelSpec, folder: Path, config: PreTrainedConfig, dtype
         raise ModelLoadError(
             f"the weights of {spec.name} are incomplete: {len(absent)} tensors are missing or misshapen"
         )
+    if len(devices) == 1:
+        return model.to(devices[0])
+    if not set(model.hf_device_map.values()) <= {device.index for device in devices}:
+        # The rest would be fetched from the host, or the disk, in every step.
+        raise ModelLoadError(f"{spec.name} does not fit into what is free on {spec.device}")
     return model
+
+
+def _spread_over(devices: list[torch.device]) -> dict[str, Any]:
+    """How `from_pretrained` is told to share the layers out; one device takes the whole model afterwards."""
+    if len(devices) == 1:
+        return {}
+    return {"device_map": "balanced", "max_memory": {device.index: free_bytes(device) for device in devices}}
 
 
 def _choose_chat_format(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase) -> ChatFormat:

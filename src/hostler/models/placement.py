@@ -11,12 +11,24 @@ _NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 """Of `torch.cpu.get_capabilities()`: the first two on x86, the others on ARM."""
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_devices(wanted: str) -> list[torch.device]:
     """`auto`: the GPU with the most free memory, else the CPU; `cuda`: that GPU or an error; `cuda:N`; `cpu`.
+
+    Several, for one model to be spread over, only where they are named: `cuda:0,cuda:1`.
 
     Raises:
         ModelLoadError: there is no such device.
     """
+    return [_choose_device(name.strip()) for name in wanted.split(",")]
+
+
+def free_bytes(device: torch.device) -> int:
+    """Of a GPU's memory, what nobody holds: asked through NVML, since torch's own question would open a context of
+    hundreds of megabytes there."""
+    return int(torch.cuda.get_device_properties(device).total_memory - torch.cuda.device_memory_used(device))
+
+
+def _choose_device(wanted: str) -> torch.device:
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cpu" or (wanted == "auto" and num_gpus == 0):
         return torch.device("cpu")
@@ -43,14 +55,7 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
 
 
 def _roomiest_gpu(num_gpus: int) -> int:
-    if num_gpus == 1:
-        return 0
-
-    def free_bytes(gpu: int) -> int:
-        # Through NVML: torch's own question would open a context of hundreds of megabytes on every GPU.
-        return int(torch.cuda.get_device_properties(gpu).total_memory - torch.cuda.device_memory_used(gpu))
-
-    return max(range(num_gpus), key=free_bytes)
+    return 0 if num_gpus == 1 else max(range(num_gpus), key=lambda gpu: free_bytes(torch.device("cuda", gpu)))
 
 
 def _cpu_computes_bfloat16() -> bool:

@@ -39,20 +39,18 @@ def _unshared_bytes(smaps: str) -> int:
     return total_kib * 1024
 
 
-def device_bytes() -> int:
-    """What torch's allocators hold on all accelerators; 0 on a CPU."""
-    if not torch.cuda.is_available():
-        return 0
-    return sum(int(torch.cuda.memory_reserved(device)) for device in range(torch.cuda.device_count()))
+def bytes_by_device() -> dict[str, int]:
+    """What torch's allocators hold on each accelerator in use; empty on a CPU."""
+    return {f"cuda:{memory.device_id}": memory.reserved_bytes for memory in device_memory()}
 
 
 def free_cached() -> int:
     """Give cached blocks of torch's allocators back to their devices; how many bytes."""
     gc.collect()
-    before = device_bytes()
+    before = sum(bytes_by_device().values())
     if before:
         torch.cuda.empty_cache()
-    return before - device_bytes()
+    return before - sum(bytes_by_device().values())
 
 
 def device_memory() -> list[DeviceMemory]:

@@ -71,6 +71,11 @@ def _declared(model: PreTrainedModel) -> Capabilities:
     )
 
 
+def _is_spread(model: PreTrainedModel) -> bool:
+    """Whether its layers lie on several devices, between which the model's own forward carries its tensors."""
+    return len(set(getattr(model, "hf_device_map", {}).values())) > 1
+
+
 def _known(model: PreTrainedModel) -> Batching | None:
     """What the tests say of this class; `None` where they say nothing."""
     if not is_own_class(model):
@@ -100,7 +105,7 @@ def _ways_to_share(model: PreTrainedModel) -> list[Batching]:
     can_be_measured = is_told_positions and not is_windowed
     looks_attention_up = is_told_positions and "logits_to_keep" in accepted and model._can_set_attn_implementation()
     ways: list[Batching] = []
-    if looks_attention_up and (can_be_measured or known is Batching.FLAT):
+    if looks_attention_up and not _is_spread(model) and (can_be_measured or known is Batching.FLAT):
         ways.append(Batching.FLAT)
     if "attention_mask" in accepted and (can_be_measured or known is Batching.ROWS):
         ways.append(Batching.ROWS)
