@@ -62,13 +62,14 @@ def make_app(
     launcher: FakeLauncher,
     settings: Settings,
     *,
+    models: dict[str, dict[str, Any]] = MODELS,
     read_catalogue: Callable[[], tuple[Settings, Registry]] | None = None,
     look_up: LookUp | None = None,
     estimates: Mapping[str, Estimate] | None = None,
     timing: StreamTiming | None = None,
     hub_account: HubAccount | None = None,
 ) -> tuple[FastAPI, ModelManager]:
-    registry = registry_of(MODELS, settings)
+    registry = registry_of(models, settings)
     manager = ModelManager(registry, settings, launcher, FakeEstimator(dict(estimates or {})), gpus=NoGpus())
     app = create_app(
         manager,

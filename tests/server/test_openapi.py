@@ -1,10 +1,9 @@
-from typing import Any
-
 from pydantic import BaseModel
 
 from hostler.protocol.native import ChatRequest, GenerateRequest
 from hostler.protocol.openai_chat import ChatCompletionRequest
 from tests.server.conftest import Served
+from tests.server.openapi_document import DOCUMENT, references
 
 CONTRACT = {
     ("/", "get"),
@@ -32,13 +31,6 @@ CONTRACT = {
 }
 
 
-def references(node: Any) -> set[str]:
-    if isinstance(node, dict):
-        own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
-        return own.union(*map(references, node.values()))
-    return set().union(*map(references, node)) if isinstance(node, list) else set()
-
-
 async def test_the_document_has_every_path_of_the_contract(served: Served) -> None:
     document = (await served.client.get("/openapi.json")).json()
     documented = {(path, method) for path, operations in document["paths"].items() for method in operations}
@@ -47,8 +39,8 @@ async def test_the_document_has_every_path_of_the_contract(served: Served) -> No
 
 async def test_every_reference_leads_somewhere(served: Served) -> None:
     document = (await served.client.get("/openapi.json")).json()
-    schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
-    assert references(document) <= schemas
+    targets = {f"#/components/{kind}/{name}" for kind, named in document["components"].items() for name in named}
+    assert references(document) <= targets
 
 
 async def test_bodies_are_documented_field_by_field(served: Served) -> None:
@@ -64,8 +56,8 @@ async def test_errors_are_documented_with_the_body_of_their_interface(served: Se
     native = paths["/generate"]["post"]["responses"]
     openai = paths["/v1/completions"]["post"]["responses"]
     assert set(native) - set(openai) == {"422"}
-    assert references(native["400"]) == {"#/components/schemas/NativeErrorBody"}
-    assert references(openai["400"]) == {"#/components/schemas/ErrorBody"}
+    assert references(native["400"]["content"]) == {"#/components/schemas/NativeErrorBody"}
+    assert references(openai["400"]["content"]) == {"#/components/schemas/ErrorBody"}
 
 
 async def test_what_explains_the_stable_is_documented_with_its_answers_and_queries(served: Served) -> None:
@@ -79,3 +71,15 @@ async def test_what_explains_the_stable_is_documented_with_its_answers_and_queri
         assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
         assert "422" in operation["responses"]
     assert "503" in paths["/models/{model_id}/health"]["get"]["responses"]
+
+
+def test_bounds_are_spelled_as_json_schema_has_them() -> None:
+    count = DOCUMENT["components"]["schemas"]["ChatCompletionRequest"]["properties"]["n"]["anyOf"][0]
+    assert count == {"type": "integer", "minimum": 1, "maximum": 128}
+
+
+async def test_the_document_says_which_headers_come_with_every_answer(served: Served) -> None:
+    response = await served.client.get("/models")
+    documented = DOCUMENT["paths"]["/models"]["get"]["responses"]["200"]["headers"]
+    assert set(documented) == {"x-request-id", "openai-processing-ms"}
+    assert set(documented) <= set(response.headers)

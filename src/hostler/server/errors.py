@@ -20,6 +20,9 @@ from hostler.protocol.openai import Error, ErrorBody
 
 logger = logging.getLogger(__name__)
 
+MAX_RETRY_AFTER_S = 120
+"""OpenAI's clients do not wait longer but give up; asked too early, they are told again how long."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -27,6 +30,8 @@ class Row:
 
     status: int
     openai_type: str = "invalid_request_error"
+    retry_after_s: float | None = None
+    """When to try again, where the error itself does not say."""
 
 
 TABLE: dict[type[HostlerError], Row] = {
@@ -50,7 +55,7 @@ TABLE: dict[type[HostlerError], Row] = {
     errors.ModelUnloadedError: Row(503, "server_error"),
     errors.QueueFullError: Row(429, "rate_limit_error"),
     errors.WaitTimeoutError: Row(503, "server_error"),
-    errors.EngineDeadError: Row(503, "server_error"),
+    errors.EngineDeadError: Row(503, "server_error", retry_after_s=1.0),
     errors.EngineRequestError: Row(500, "server_error"),
     errors.ShuttingDownError: Row(503, "server_error"),
 }
@@ -128,8 +133,9 @@ def install_handlers(app: FastAPI) -> None:
 
 def _headers(error: HostlerError) -> Mapping[str, str]:
     headers: dict[str, str] = {}
-    if error.retry_after_s is not None:
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
+    retry_after_s = row_for(error).retry_after_s if error.retry_after_s is None else error.retry_after_s
+    if retry_after_s is not None:
+        headers["retry-after"] = str(min(MAX_RETRY_AFTER_S, max(1, math.ceil(retry_after_s))))
     if not error.retryable:
         headers["x-should-retry"] = "false"
     if isinstance(error, errors.AuthenticationError):

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hostler.protocol.native import ChatRequest, GenerateRequest
-from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer
+from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer, StreamedError, StreamedText
 from hostler.registry import ModelSpec
 from hostler.server.generation import GenerationRun
 from hostler.server.json_body import JsonBody
@@ -23,8 +23,12 @@ ChatBody = Annotated[ChatRequest, Depends(JsonBody(ChatRequest))]
 _STREAM = (
     "With `stream`: server-sent events `{index, text, finish_reason}`, then one with the whole answer, then `[DONE]`."
 )
-_generate: dict[str, Any] = answer_of(GenerateAnswer, _STREAM) | {"openapi_extra": body_of(GenerateRequest)}
-_chat: dict[str, Any] = answer_of(ChatAnswer, _STREAM) | {"openapi_extra": body_of(ChatRequest)}
+_generate: dict[str, Any] = answer_of(GenerateAnswer, _STREAM, StreamedText, GenerateAnswer, StreamedError) | {
+    "openapi_extra": body_of(GenerateRequest)
+}
+_chat: dict[str, Any] = answer_of(ChatAnswer, _STREAM, StreamedText, ChatAnswer, StreamedError) | {
+    "openapi_extra": body_of(ChatRequest)
+}
 
 
 @router.post("/models/{model_id:model}/generate", **_generate)

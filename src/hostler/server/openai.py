@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hostler.errors import InvalidRequestError
-from hostler.protocol.openai import Model, ModelList
-from hostler.protocol.openai_chat import ChatCompletion, ChatCompletionBody, ChatCompletionRequest
-from hostler.protocol.openai_completions import Completion, CompletionBody, CompletionRequest
+from hostler.protocol.openai import ErrorBody, Model, ModelList
+from hostler.protocol.openai_chat import ChatCompletion, ChatCompletionBody, ChatCompletionChunk, ChatCompletionRequest
+from hostler.protocol.openai_completions import Completion, CompletionBody, CompletionChunk, CompletionRequest
 from hostler.registry import ModelSpec
 from hostler.server.generation import GenerationRun
 from hostler.server.json_body import JsonBody
@@ -20,8 +20,8 @@ from hostler.server.streaming import GenerationResponse
 router = APIRouter(tags=["OpenAI"])
 
 _STREAM = "With `stream`: server-sent events with OpenAI's chunks, then `[DONE]`."
-_chat: dict[str, Any] = answer_of(ChatCompletion, _STREAM)
-_completion: dict[str, Any] = answer_of(Completion, _STREAM)
+_chat: dict[str, Any] = answer_of(ChatCompletion, _STREAM, ChatCompletionChunk, ErrorBody)
+_completion: dict[str, Any] = answer_of(Completion, _STREAM, CompletionChunk, ErrorBody)
 
 
 @router.get("/v1/models")

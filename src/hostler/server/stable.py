@@ -14,6 +14,7 @@ from hostler.protocol.stable_answers import (
     DeepCheck,
     EventsPage,
     FootprintParts,
+    ModelEvent,
     ModelHealth,
     PlanAnswer,
     PlanVictim,
@@ -35,7 +36,8 @@ After = Annotated[int, Query(ge=0, le=MAX_NUMBER, description="Those with a high
 Limit = Annotated[int, Query(ge=1, le=MAX_EVENTS, description="At most so many; not of a stream.")]
 IsStream = Annotated[bool, Query(alias="stream", description="As `Accept: text/event-stream`.")]
 LastEventId = Annotated[str | None, Header(description="What a client that comes back to a stream has seen.")]
-_events = answer_of(EventsPage, "As a stream, if asked: an event for each entry as it happens, and for progress.")
+_STREAM = "As a stream, if asked: an event for each entry as it happens, and for progress."
+_events = answer_of(EventsPage, _STREAM, ModelEvent, ends=False)
 
 
 @router.post("/models/{model_id:model}/plan")

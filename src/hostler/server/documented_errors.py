@@ -1,0 +1,103 @@
+"""Which errors each route can answer with, for the OpenAPI document: classes; the rest follows from the one table."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from hostler import errors
+from hostler.errors import HostlerError
+from hostler.protocol.native_answers import NativeErrorBody, ValidationErrorBody
+from hostler.protocol.openai import ErrorBody
+from hostler.server.auth import PUBLIC_ROUTES
+from hostler.server.errors import native_body, openai_body, row_for
+
+Classes = tuple[type[HostlerError], ...]
+
+ERROR_BODIES = (ErrorBody, NativeErrorBody, ValidationErrorBody)
+
+_ANY_ROUTE: Classes = (errors.InvalidRequestError, errors.PermissionDeniedError, errors.HostlerError)
+"""The first of a malformed `Host`, the second of one that is not the server's, or of a page elsewhere."""
+_WITH_KEY: Classes = (errors.AuthenticationError, errors.ShuttingDownError)
+_OF_MODEL: Classes = (errors.ModelNotFoundError, errors.GatedModelError, errors.ModelLoadError)
+"""The last two where the hub is asked for a model that is not registered."""
+_OF_TYPE: Classes = (errors.NotFoundError,)
+_WITH_BODY: Classes = (errors.RequestTooLargeError, errors.UnsupportedParameterError)
+_OF_FILE: Classes = (errors.ConfigError,)
+_OF_WORKER: Classes = (errors.EngineDeadError, errors.EngineRequestError, errors.ServiceError)
+_OF_WORK: Classes = (
+    errors.ContextLengthError,
+    errors.ModelTooLargeError,
+    errors.QueueFullError,
+    errors.ModelNotLoadedError,
+    errors.ModelUnloadedError,
+    errors.WaitTimeoutError,
+    *_OF_MODEL,
+    *_OF_WORKER,
+)
+"""Of whatever asks a model for something."""
+
+_VALIDATION_EXAMPLE = {
+    "detail": [
+        {
+            "type": "greater_than_equal",
+            "loc": ["body", "temperature"],
+            "msg": "Input should be greater than or equal to 0, not -1",
+            "input": -1,
+        }
+    ]
+}
+
+
+def add_errors(path: str, operation: dict[str, Any]) -> None:
+    """Document every error of an operation; FastAPI's own idea of a 422 is replaced."""
+    is_openai = "/v1/" in path
+    responses = operation["responses"]
+    responses.pop("422", None)
+    has_query = any(parameter["in"] == "query" for parameter in operation.get("parameters", ()))
+    if not is_openai and ("requestBody" in operation or has_query):
+        responses["422"] = {
+            "description": "A field is missing, malformed or out of range",
+            "content": _content(ValidationErrorBody, {"invalid": _VALIDATION_EXAMPLE}),
+        }
+    by_status: dict[int, list[type[HostlerError]]] = {}
+    for cls in dict.fromkeys(_classes_of(path, operation)):
+        by_status.setdefault(row_for(cls("")).status, []).append(cls)
+    for status, classes in sorted(by_status.items()):
+        responses.setdefault(str(status), _response(status, classes, is_openai=is_openai))
+
+
+def _classes_of(path: str, operation: dict[str, Any]) -> Iterator[type[HostlerError]]:
+    yield from _ANY_ROUTE
+    if path not in PUBLIC_ROUTES:
+        yield from _WITH_KEY
+    if "{model_id}" in path:
+        yield from _OF_MODEL
+    if "{model_type}" in path:
+        yield from _OF_TYPE
+    if "requestBody" in operation:
+        yield from _WITH_BODY
+    if path == "/admin/reload-config":
+        yield from _OF_FILE
+    elif path.startswith("/admin/") or path.endswith("/unload"):
+        yield from _OF_WORKER
+    elif "requestBody" in operation or path.endswith(("}/health", "/plan")):
+        yield from _OF_WORK
+
+
+def _response(status: int, classes: Iterable[type[HostlerError]], *, is_openai: bool) -> dict[str, Any]:
+    told = {cls.code: (cls.__doc__ or "").strip().splitlines()[0] for cls in classes}
+    examples = {
+        cls.code: openai_body(cls(told[cls.code])) if is_openai else native_body(cls(told[cls.code])) for cls in classes
+    }
+    response: dict[str, Any] = {
+        "description": "  \n".join(f"`{code}`: {text}" for code, text in told.items()),
+        "content": _content(ErrorBody if is_openai else NativeErrorBody, examples),
+    }
+    if status in (429, 503):
+        description = "Seconds after which to try again; there where that can be told, and never more than 120."
+        response["headers"] = {"retry-after": {"description": description, "schema": {"type": "integer", "minimum": 1}}}
+    return response
+
+
+def _content(body: type[Any], examples: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: {"value": value} for name, value in examples.items()}
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}, "examples": shown}}

@@ -1,0 +1,108 @@
+"""Examples for the OpenAPI document: one for each field of a request, each parameter and each kind of stream."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+_MODEL = "smollm2-135m"
+
+FIELDS: dict[str, Any] = {
+    "after": 41,
+    "Message.content": "Which horse is the fastest?",
+    "best_of": 3,
+    "context": "hostler-context-1:W1sidXNlciIsIkhpIl1d",
+    "deep": True,
+    "do_sample": True,
+    "dry_run": True,
+    "early_stopping": True,
+    "echo": False,
+    "force": True,
+    "force_reload": True,
+    "frequency_penalty": 0.2,
+    "ignore_eos": False,
+    "include_usage": True,
+    "keep_alive": "5m",
+    "last-event-id": "41",
+    "length_penalty": 1.0,
+    "limit": 100,
+    "logit_bias": {"198": -100},
+    "ChatCompletionBody.logprobs": True,
+    "ChatCompletionRequest.logprobs": True,
+    "logprobs": 2,
+    "max_completion_tokens": 50,
+    "max_length": 100,
+    "max_new_tokens": 50,
+    "max_tokens": 50,
+    "message": "Which horse is the fastest?",
+    "messages": [{"role": "user", "content": "Which horse is the fastest?"}],
+    "min_p": 0.05,
+    "min_tokens": 1,
+    "model": _MODEL,
+    "model_id": _MODEL,
+    "model_type": "text",
+    "n": 1,
+    "name": "anna",
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "presence_penalty": 0.2,
+    "priority": 0,
+    "prompt": "The horse",
+    "prompt_cache_breakpoint": {"type": "ephemeral"},
+    "repetition_penalty": 1.1,
+    "role": "user",
+    "seed": 7,
+    "stop": ["\n\n"],
+    "stop_token_ids": [0],
+    "stream": False,
+    "stream_options": {"include_usage": True},
+    "temperature": 0.7,
+    "text": "The horse",
+    "tool_call_id": "call_1",
+    "top_k": 50,
+    "top_logprobs": 2,
+    "top_p": 0.9,
+    "type": "text",
+    "typical_p": 0.95,
+}
+"""By the name of the field or parameter, and by `Schema.field` where one name means several things."""
+
+
+_CHUNK = {"id": "chatcmpl-1f0c", "object": "chat.completion.chunk", "created": 1795000000, "model": _MODEL}
+_PIECE = {"id": "cmpl-1f0c", "object": "text_completion", "created": 1795000000, "model": _MODEL}
+_UNSCORED = {"logprobs": None, "finish_reason": None}
+
+EVENTS: dict[str, dict[str, Any]] = {
+    "ChatCompletionChunk": {
+        **_CHUNK,
+        "system_fingerprint": "fp_44709d6fcb",
+        "choices": [{"index": 0, "delta": {"content": "The"}, **_UNSCORED}],
+    },
+    "CompletionChunk": {
+        **_PIECE,
+        "system_fingerprint": "fp_44709d6fcb",
+        "choices": [{"index": 0, "text": " runs", **_UNSCORED}],
+    },
+    "ModelEvent": {
+        "number": 42,
+        "time": 1795000000.25,
+        "kind": "loaded",
+        "model_id": _MODEL,
+        "text": f"{_MODEL} is loaded",
+        "facts": {"load_s": 0.5},
+    },
+    "StreamedText": {"index": 0, "text": " runs", "finish_reason": None},
+}
+"""By the type of the event."""
+
+
+def field_example(schema: str, field: str) -> Any:
+    """`None`: there is none yet, which a test does not let pass."""
+    return FIELDS.get(f"{schema}.{field}", FIELDS.get(field))
+
+
+def stream_example(events: Iterable[str], *, ends: bool) -> str:
+    """What a stream of events of those types looks like; `ends`: with `[DONE]`."""
+    shown = [EVENTS[event] for event in events if event in EVENTS]
+    lines = [f"data: {msgspec.json.encode(event).decode()}" for event in shown] + ["data: [DONE]"] * ends
+    return "".join(f"{line}\n\n" for line in lines)

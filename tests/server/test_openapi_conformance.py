@@ -1,0 +1,110 @@
+"""Schemathesis calls every operation of our own document, with data that fits it and data that does not."""
+
+import logging
+from typing import Any
+from zlib import crc32
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from starlette.types import Message, Receive, Scope, Send
+
+from hostler.config import Settings
+from hostler.server.openapi_examples import FIELDS
+from tests.fake_worker import FakeLauncher
+from tests.server.conftest import MODELS, make_app
+
+CHECKS = [
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+]
+OPEN = Settings(insecure_no_auth=True, allowed_hosts=["testserver"])
+NAMED_BY_EXAMPLES = {FIELDS["model_id"]: {"name": "acme/Example", "type": "conversational"}}
+
+
+def make_open_app() -> FastAPI:
+    app, _ = make_app(FakeLauncher(), OPEN, models=MODELS | NAMED_BY_EXAMPLES)
+    return app
+
+
+class RestartedApp:
+    """An application that is made anew for each lifespan, as each test has its own; its streams end for certain."""
+
+    def __init__(self) -> None:
+        self._app = make_open_app()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._app = make_open_app()
+        has_ended = False
+
+        async def send_until_end(message: Message) -> None:
+            nonlocal has_ended
+            if has_ended:
+                return
+            if message["type"] == "http.response.body" and scope["path"].endswith("/events"):
+                has_ended = True
+                message = {**message, "more_body": False}
+            await send(message)
+
+        await self._app(scope, receive, send_until_end)
+
+
+schema = schemathesis.openapi.from_dict(make_open_app().openapi())
+schema.app = RestartedApp()
+
+
+@schema.hook
+def map_path_parameters(
+    context: schemathesis.HookContext, path_parameters: dict[str, object] | None
+) -> dict[str, object] | None:
+    """Most models that are named should be there; whether one is follows from what was drawn."""
+    for name, known in {"model_id": [*MODELS, "acme/Other"], "model_type": ["text", "code"]}.items():
+        drawn = None if path_parameters is None else path_parameters.get(name)
+        if path_parameters is not None and isinstance(drawn, str):
+            choice = crc32(drawn.encode("utf-8", "replace")) % (len(known) + 1)
+            path_parameters[name] = [*known, drawn][choice]
+    return path_parameters
+
+
+@schema.hook
+def map_body(context: schemathesis.HookContext, body: object) -> object:
+    if isinstance(body, dict) and isinstance(body.get("model"), str):
+        choice = crc32(repr(body).encode("utf-8", "replace")) % (len(MODELS) + 1)
+        body["model"] = [*MODELS, body["model"]][choice]
+    return body
+
+
+def check(case: schemathesis.Case[Any], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    response = case.call()
+    assert response.status_code != 500, response.text
+    case.validate_response(response, checks=CHECKS)
+    assert not caplog.records
+
+
+BOUNDED = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+@schema.exclude(path_regex=r"^/models/\{model_id\}/v1/").parametrize()
+@settings(BOUNDED, max_examples=2)
+def test_every_answer_is_in_the_document(case: schemathesis.Case[Any], caplog: pytest.LogCaptureFixture) -> None:
+    check(case, caplog)
+
+
+@pytest.mark.long
+@schema.parametrize()
+@settings(BOUNDED, max_examples=200)
+def test_every_answer_to_many_requests_is_too(case: schemathesis.Case[Any], caplog: pytest.LogCaptureFixture) -> None:
+    check(case, caplog)
