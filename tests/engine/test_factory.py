@@ -66,7 +66,7 @@ def test_whatever_fits_the_context_fits_the_cache(family: str, max_model_len: in
     assert num_answered(engine, 1, to_the_end) == [max_model_len - 1] * 3
     assert num_answered(engine, max_model_len - 1, to_the_end) == [1] * 3
     assert num_answered(engine, max_model_len, SamplingParams(max_tokens=0)) == [0]
-    with pytest.raises(ContextLengthError, match=f"{max_model_len} tokens.* context {max_model_len}"):
+    with pytest.raises(ContextLengthError, match=f"{max_model_len} tokens.* length is {max_model_len}"):
         num_answered(engine, max_model_len, to_the_end)
 
 
@@ -76,7 +76,7 @@ def test_whatever_fits_encoder_and_decoder_fits_the_cache(max_model_len: int, ti
     to_the_end = SamplingParams(n=3, ignore_eos=True, seed=1)
     assert num_answered(engine, max_model_len, to_the_end) == [max_model_len - 1] * 3
     assert num_answered(engine, 1, to_the_end) == [max_model_len - 1] * 3
-    with pytest.raises(ContextLengthError, match=f"{max_model_len + 1} tokens.* context {max_model_len}"):
+    with pytest.raises(ContextLengthError, match=f"{max_model_len + 1} tokens.* length is {max_model_len}"):
         num_answered(engine, max_model_len + 1, to_the_end)
 
 

@@ -66,7 +66,7 @@ def test_an_empty_text_starts_from_the_begin_token_or_is_refused(tiny: Tiny) -> 
 
 
 def test_a_prompt_that_fills_the_context_is_refused_with_both_numbers(tiny: Tiny) -> None:
-    with pytest.raises(ContextLengthError, match=f"{MAX_POSITIONS} tokens.*context {MAX_POSITIONS}"):
+    with pytest.raises(ContextLengthError, match=f"{MAX_POSITIONS} tokens.*maximum context length is {MAX_POSITIONS}"):
         processor(tiny("gpt2")).prepare(1, TokenPrompt(token_ids=[5] * MAX_POSITIONS), SamplingParams())
 
 

@@ -36,7 +36,8 @@ class Gate:
         # The digests have one length and are compared in constant time, so timing tells nothing about the key.
         if any(hmac.compare_digest(_digest(key.encode("latin-1")), expected) for key in sent):
             return None
-        problem = "the API key is not right" if sent else "an API key is needed"
+        # LiteLLM knows a wrong key by OpenAI's words for it.
+        problem = "Incorrect API key provided" if sent else "an API key is needed"
         return AuthenticationError(f"{problem}; send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
 
 

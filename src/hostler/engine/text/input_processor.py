@@ -75,7 +75,9 @@ class InputProcessor:
             raise InvalidRequestError(
                 "an encoder–decoder model gives its input no probabilities: leave out echo or logprobs", param="echo"
             )
-        max_tokens = self._max_tokens(len(token_ids), params)
+        max_tokens = self._max_tokens(
+            len(token_ids), params, param="messages" if isinstance(prompt, ChatPrompt) else "prompt"
+        )
         admission = Admission(
             num_prompt_tokens=len(token_ids),
             max_tokens=max_tokens,
@@ -173,14 +175,16 @@ class InputProcessor:
         reserved = limit // ANSWER_SHARE
         return limit - min(params.max_tokens or reserved, reserved)
 
-    def _max_tokens(self, num_prompt_tokens: int, params: SamplingParams) -> int:
+    def _max_tokens(self, num_prompt_tokens: int, params: SamplingParams, *, param: str) -> int:
+        """`param`: the field that has the prompt. Clients know the error by the words "is too long" and "maximum
+        context length is": LangChain and LiteLLM read no code."""
         limit = self._limits.max_model_len
         needs_room = not self._limits.is_encoder_decoder and params.max_tokens != 0
         if num_prompt_tokens > limit or (num_prompt_tokens == limit and needs_room):
             raise ContextLengthError(
-                f"the prompt has {num_prompt_tokens} tokens, the model's context {limit}, answer included;"
-                " shorten the prompt",
-                param="prompt",
+                f"the prompt is too long: it has {num_prompt_tokens} tokens, and this model's maximum context length is"
+                f" {limit} tokens; shorten it",
+                param=param,
             )
         # What precedes the answer in the sequence that grows: the prompt, or the decoder's one start token.
         num_before = 1 if self._limits.is_encoder_decoder else num_prompt_tokens
@@ -197,9 +201,9 @@ class InputProcessor:
             return room
         if params.max_tokens > room and not params.clamp_max_tokens:
             raise ContextLengthError(
-                f"the prompt has {num_before} tokens and {params.max_tokens} more were asked for, together"
-                f" {num_before + params.max_tokens}; the model's context is {limit}: shorten the prompt or set"
-                f" max_tokens to at most {room}",
+                f"the prompt is too long for so long an answer: {num_before} tokens and {params.max_tokens} more are"
+                f" {num_before + params.max_tokens}, and this model's maximum context length is {limit} tokens; shorten"
+                f" the prompt or set max_tokens to at most {room}",
                 param="max_tokens",
             )
         return min(params.max_tokens, room)
