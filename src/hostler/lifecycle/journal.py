@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 
 from hostler.lifecycle.clock import Clock
@@ -49,6 +49,11 @@ class Journal:
         self._entries: deque[JournalEntry] = deque(maxlen=KEPT)
         self._numbers = itertools.count(1)
         self._readers: set[asyncio.Queue[JournalEntry]] = set()
+        self._listeners: list[Callable[[JournalEntry], None]] = []
+
+    def subscribe(self, listener: Callable[[JournalEntry], None]) -> None:
+        """Call it with each entry from now on, at once; it neither blocks nor raises."""
+        self._listeners.append(listener)
 
     def add(self, note: Note) -> None:
         entry = JournalEntry(
@@ -58,6 +63,8 @@ class Journal:
         logger.log(
             _LEVELS.get(note.kind, logging.DEBUG), "model_%s model=%s why=%r", note.kind, note.model_id, note.text
         )
+        for listener in self._listeners:
+            listener(entry)
         for reader in self._readers:
             if reader.full():
                 reader.get_nowait()

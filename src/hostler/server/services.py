@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry
 
 from hostler.config import Settings
 from hostler.lifecycle.manager import ModelManager
@@ -24,6 +25,8 @@ class Services:
     gate: Gate
     hub_account: HubAccount
     timing: StreamTiming
+    metrics: CollectorRegistry | None
+    """`None`: nothing is measured."""
     started_at: int = field(default_factory=lambda: int(time.time()))
     """Unix seconds."""
     drain: Drain = field(default_factory=Drain)

@@ -1,0 +1,25 @@
+"""`/metrics`, as Prometheus reads it."""
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from hostler.errors import NotFoundError
+from hostler.server.services import ServicesDep
+
+router = APIRouter(tags=["system"])
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {"description": "Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        404: {"description": "`enable_metrics` is false"},
+    },
+)
+async def metrics(services: ServicesDep) -> Response:
+    """What is measured: memory, loads, departures and requests that wait, by model."""
+    if services.metrics is None:
+        raise NotFoundError("there are no metrics; set enable_metrics: true and start again")
+    return Response(generate_latest(services.metrics), media_type=CONTENT_TYPE_LATEST)
