@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from hostler.quantities import parse_keep_alive
@@ -49,7 +49,12 @@ Priority = Annotated[Integer, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Temperature = Annotated[float, Field(ge=0, le=2)]
-NativeTemperature = Annotated[float, Field(ge=0, le=2), AfterValidator(_greedy_or_a_tenth)]
+NativeTemperature = Annotated[
+    float,
+    Field(ge=0, le=2),
+    AfterValidator(_greedy_or_a_tenth),
+    WithJsonSchema({"anyOf": [{"const": 0}, {"type": "number", "minimum": 0.1, "maximum": 2}]}),
+]
 StopString = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARS)]
 KeepAlive = Annotated[
     float, Field(allow_inf_nan=True), BeforeValidator(parse_keep_alive, json_schema_input_type=float | str)

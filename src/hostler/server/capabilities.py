@@ -1,0 +1,113 @@
+"""The route that tells what a model can do. It loads nothing."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from fastapi import APIRouter, Request
+
+from hostler.protocol.beams import MAX_BEAMS
+from hostler.protocol.capabilities import (
+    RENDERING,
+    Capabilities,
+    Limits,
+    message_content,
+    not_supported,
+    parameters,
+    without_effect,
+)
+from hostler.protocol.conversation import MAX_CONTEXT_CHARS
+from hostler.protocol.fields import MAX_STOP_CHARS, MAX_STOP_STRINGS, MAX_STOP_TOKEN_IDS
+from hostler.protocol.openai import MAX_CHOICES, MAX_LOGIT_BIAS
+from hostler.protocol.openai_chat import MAX_MESSAGES, MAX_TOP_LOGPROBS
+from hostler.protocol.openai_completions import MAX_BEST_OF, MAX_LOGPROBS, MAX_SEQUENCES
+from hostler.protocol.tokenizer import MAX_TOKENS_TO_SPELL
+from hostler.registry import ModelSpec
+from hostler.server.json_body import MAX_DEPTH
+from hostler.server.services import PathModel, Services, ServicesDep
+from hostler.types import ModelState
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models/{model_id:model}/capabilities")
+async def capabilities(request: Request, spec: PathModel, services: ServicesDep) -> Capabilities:
+    """What a model can do, which values each parameter takes, and every limit."""
+    return _capabilities(services, spec, request.app.openapi())
+
+
+def _capabilities(services: Services, spec: ModelSpec, document: dict[str, Any]) -> Capabilities:
+    """`document`: the OpenAPI document, whose schemas say what a request may hold."""
+    status = services.manager.status(spec.id)
+    facts = status.facts if status.state is ModelState.READY else None
+    known = (
+        {}
+        if facts is None
+        else {
+            "architecture": facts.architecture,
+            "is_encoder_decoder": facts.is_encoder_decoder,
+            "max_model_len": facts.max_model_len,
+            "dtype": facts.dtype,
+            "device": facts.device,
+            "revision": facts.revision,
+            "chat_format": facts.chat_format.value,
+            "chat_rendering": RENDERING[facts.chat_format],
+            "has_prompt_logprobs": not facts.is_encoder_decoder,
+        }
+    )
+    answer = {
+        **dict.fromkeys(Capabilities.__annotations__),
+        "model_id": spec.id,
+        "model_name": spec.name,
+        "type": spec.type.value,
+        "loaded": facts is not None,
+        **known,
+        "message_content": message_content(),
+        "routes": list(_routes(document, spec.id)),
+        "parameters": parameters(
+            document["components"]["schemas"],
+            default_max_length=spec.default_max_length,
+            suggested_temperature=spec.suggested_temperature,
+        ),
+        "limits": _limits(services, spec),
+        "not_supported": not_supported(),
+        "without_effect": without_effect(),
+    }
+    return cast(Capabilities, answer)
+
+
+def _limits(services: Services, spec: ModelSpec) -> Limits:
+    settings = services.settings
+    return Limits(
+        max_body_bytes=settings.max_body_bytes,
+        max_json_depth=MAX_DEPTH,
+        max_messages=MAX_MESSAGES,
+        max_context_chars=MAX_CONTEXT_CHARS,
+        max_prompts=min(MAX_SEQUENCES, spec.max_queued_requests),
+        max_sequences=MAX_SEQUENCES,
+        max_choices=MAX_CHOICES,
+        max_best_of=MAX_BEST_OF,
+        max_num_beams=MAX_BEAMS,
+        max_logprobs=MAX_LOGPROBS,
+        max_top_logprobs=MAX_TOP_LOGPROBS,
+        max_logit_bias=MAX_LOGIT_BIAS,
+        max_stop_strings=MAX_STOP_STRINGS,
+        max_stop_chars=MAX_STOP_CHARS,
+        max_stop_token_ids=MAX_STOP_TOKEN_IDS,
+        max_tokens_to_detokenize=MAX_TOKENS_TO_SPELL,
+        max_num_seqs=spec.max_num_seqs,
+        max_num_batched_tokens=spec.max_num_batched_tokens,
+        max_queued_requests=spec.max_queued_requests,
+        max_waiting_per_model=settings.max_waiting_per_model,
+        acquire_timeout_s=settings.acquire_timeout_s,
+    )
+
+
+def _routes(document: dict[str, Any], model_id: str) -> Iterator[str]:
+    """`METHOD /path` of what names the model in its path or its body."""
+    schemas = document["components"]["schemas"]
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            fields = schemas.get(body.get("$ref", "").rpartition("/")[2], {}).get("properties", {})
+            if "{model_id}" in path or "model" in fields or "models" in fields:
+                yield f"{method.upper()} {path.replace('{model_id}', model_id)}"
