@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
+from prometheus_client import CollectorRegistry
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -16,7 +17,7 @@ from hostler.lifecycle.manager import ModelManager
 from hostler.models.hub_lookup import HubLookUp
 from hostler.registry import Registry
 from hostler.reloading import Reloader
-from hostler.server import admin, capabilities, docs, models, native, openai, stable, system, tokenizer
+from hostler.server import admin, capabilities, docs, metrics, models, native, openai, stable, system, tokenizer
 from hostler.server.auth import Gate, require_access
 from hostler.server.draining import Drain, DrainGate
 from hostler.server.errors import install_handlers
@@ -26,6 +27,7 @@ from hostler.server.origin_guard import OriginGuard
 from hostler.server.request_recorder import RequestRecorder
 from hostler.server.services import Services
 from hostler.server.streaming import StreamTiming
+from hostler.telemetry.stable_metrics import StableMetrics
 from hostler.unlisted import LookUp
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ def create_app(
         gate=Gate(settings),
         hub_account=hub_account or HubAccount(settings.hf_token),
         timing=timing or StreamTiming(),
+        metrics=_metrics(manager) if settings.enable_metrics else None,
     )
     app = FastAPI(
         title="Hostler",
@@ -65,11 +68,17 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.services = services
-    for module in (system, models, capabilities, stable, native, tokenizer, openai, admin, docs):
+    for module in (system, metrics, models, capabilities, stable, native, tokenizer, openai, admin, docs):
         app.include_router(module.router)
     install_handlers(app)
     install_openapi(app)
     return app
+
+
+def _metrics(manager: ModelManager) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    StableMetrics(manager, registry)
+    return registry
 
 
 def _middleware(settings: Settings, drain: Drain) -> list[Middleware]:
