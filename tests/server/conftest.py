@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
 
 from hostler.config import Settings
 from hostler.errors import ModelNotFoundError
@@ -51,6 +53,36 @@ class Served:
     def services(self) -> Services:
         services: Services = self.app.state.services
         return services
+
+
+class StatusRecorder:
+    """Between a client and an application: which route answered what."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self.seen: set[tuple[str, str, int]] = set()
+        """Method, path as in the document, status. Routes that are not documented at all are left out."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_record(message: Message) -> None:
+            route, method = scope.get("route"), scope["method"]
+            if message["type"] == "http.response.start" and route is not None:
+                if route.include_in_schema and method in route.methods:
+                    self.seen.add((method, route.path_format, message["status"]))
+            await send(message)
+
+        await self._app(scope, receive, send_and_record)
+
+
+@cache
+def documented_statuses() -> set[tuple[str, str, int]]:
+    app, _ = make_app(FakeLauncher(), Settings())
+    return {
+        (method.upper(), path, int(status))
+        for path, operations in app.openapi()["paths"].items()
+        for method, operation in operations.items()
+        for status in operation["responses"]
+    }
 
 
 def only_listed(name: str) -> ModelEntry:
@@ -104,12 +136,14 @@ async def serving(
         timing=timing,
         hub_account=hub_account,
     )
-    transport = httpx2.ASGITransport(app, client=(client_host, 50000), raise_app_exceptions=False)
+    recorder = StatusRecorder(app)
+    transport = httpx2.ASGITransport(recorder, client=(client_host, 50000), raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url=base_url) as client,
     ):
         yield Served(app, client, launcher, manager)
+    assert recorder.seen <= documented_statuses(), "answers that the OpenAPI document does not have"
 
 
 @pytest.fixture(autouse=True)

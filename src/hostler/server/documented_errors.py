@@ -19,7 +19,8 @@ _ANY_ROUTE: Classes = (errors.InvalidRequestError, errors.PermissionDeniedError,
 _WITH_KEY: Classes = (errors.AuthenticationError, errors.ShuttingDownError)
 _OF_MODEL: Classes = (errors.ModelNotFoundError, errors.GatedModelError, errors.ModelLoadError)
 """The last two where the hub is asked for a model that is not registered."""
-_OF_TYPE: Classes = (errors.NotFoundError,)
+_OF_OTHERS: Classes = (errors.NotFoundError,)
+"""Of what is neither a model nor always there."""
 _WITH_BODY: Classes = (errors.RequestTooLargeError, errors.UnsupportedParameterError)
 _OF_FILE: Classes = (errors.ConfigError,)
 _OF_WORKER: Classes = (errors.EngineDeadError, errors.EngineRequestError, errors.ServiceError)
@@ -48,7 +49,7 @@ _VALIDATION_EXAMPLE = {
 
 
 def add_errors(path: str, operation: dict[str, Any]) -> None:
-    """Document every error of an operation; FastAPI's own idea of a 422 is replaced."""
+    """Document every error of an operation. What its route says of a status stands; FastAPI's own 422 does not."""
     is_openai = "/v1/" in path
     responses = operation["responses"]
     responses.pop("422", None)
@@ -62,7 +63,7 @@ def add_errors(path: str, operation: dict[str, Any]) -> None:
     for cls in dict.fromkeys(_classes_of(path, operation)):
         by_status.setdefault(row_for(cls("")).status, []).append(cls)
     for status, classes in sorted(by_status.items()):
-        responses.setdefault(str(status), _response(status, classes, is_openai=is_openai))
+        responses[str(status)] = _response(status, classes, is_openai=is_openai) | responses.get(str(status), {})
 
 
 def _classes_of(path: str, operation: dict[str, Any]) -> Iterator[type[HostlerError]]:
@@ -71,8 +72,8 @@ def _classes_of(path: str, operation: dict[str, Any]) -> Iterator[type[HostlerEr
         yield from _WITH_KEY
     if "{model_id}" in path:
         yield from _OF_MODEL
-    if "{model_type}" in path:
-        yield from _OF_TYPE
+    if "{model_type}" in path or path == "/metrics":
+        yield from _OF_OTHERS
     if "requestBody" in operation:
         yield from _WITH_BODY
     if path == "/admin/reload-config":
