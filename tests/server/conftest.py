@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from hostler.config import Settings
@@ -65,13 +66,15 @@ class StatusRecorder:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_and_record(message: Message) -> None:
-            route, method = scope.get("route"), scope["method"]
-            if message["type"] == "http.response.start" and route is not None:
-                if route.include_in_schema and method in route.methods:
-                    self.seen.add((method, route.path_format, message["status"]))
+            if message["type"] == "http.response.start" and (route := scope.get("route")) is not None:
+                self._record(route, scope["method"], message["status"])
             await send(message)
 
         await self._app(scope, receive, send_and_record)
+
+    def _record(self, route: APIRoute, method: str, status: int) -> None:
+        if route.include_in_schema and method in route.methods:
+            self.seen.add((method, route.path_format, status))
 
 
 @cache
