@@ -49,8 +49,8 @@ async def test_workers_and_files_of_a_killed_gateway_go_whatever_they_do(
     try:
         assert await gateway.stdout.readline() == b"ready\n"
         family = psutil.Process(gateway.pid).children(recursive=True)
-        # The forkserver, multiprocessing's resource tracker, and four workers.
-        assert len(family) == 6
+        # The forkserver, multiprocessing's resource tracker, and four workers, each with a keeper of renderers.
+        assert len(family) == 10
         assert names_in(temporary)
     finally:
         gateway.kill()

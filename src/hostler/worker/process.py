@@ -21,6 +21,7 @@ import torch
 from tqdm import tqdm
 
 from hostler.engine.factory import Engine, build_engine
+from hostler.engine.text import chat_template
 from hostler.errors import HostlerError, ModelLoadError
 from hostler.logs import configure_logging
 from hostler.models.loader import foreign_errors_translated, load_model
@@ -56,6 +57,7 @@ from hostler.worker.messages import (
 )
 from hostler.worker.orphans import end_with_parent
 from hostler.worker.preparing import Preparing
+from hostler.worker.template_process import TemplateProcess
 
 logger = logging.getLogger(__name__)
 
@@ -72,15 +74,18 @@ def main(gateway: socket.socket) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Libraries draw their progress with tqdm, whose own lock is a system-wide semaphore: an abrupt end would leak it.
     tqdm.set_lock(threading.RLock())
-    Worker(gateway).run()
+    # Before there is another thread, or a model.
+    render = TemplateProcess.start(gateway).render if hasattr(os, "fork") else chat_template.render
+    Worker(gateway, render).run()
     _leave()
 
 
 class Worker:
     """The worker's state, shared by its threads as said at each field."""
 
-    def __init__(self, gateway: socket.socket) -> None:
+    def __init__(self, gateway: socket.socket, render: chat_template.Render) -> None:
         self._gateway = gateway
+        self._render = render
         self._send_lock = threading.Lock()
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         """Other threads to the main one: what to do before the next step."""
@@ -136,7 +141,7 @@ class Worker:
         loaded = load_model(spec, local, self._report_progress)
         self._report_progress(LoadProgress(stage="warming"))
         with foreign_errors_translated(spec.name, loaded.facts.memory_bytes):
-            return build_engine(loaded, spec)
+            return build_engine(loaded, spec, self._render)
 
     def _report_progress(self, progress: LoadProgress) -> None:
         self._send(Progress(progress=progress))
@@ -167,8 +172,6 @@ class Worker:
                 return
             action()
 
-    def _read(self) -> None:
-        """The reader thread."""
     def _start_thread(self, name: str, run: Callable[[], None]) -> None:
         def run_or_leave() -> None:
             try:
@@ -181,6 +184,8 @@ class Worker:
 
         for message in self._messages:
             self._handle(message)
+    def _read(self) -> None:
+        """The reader thread."""
         _leave()
 
     def _handle(self, message: ToWorker) -> None:
