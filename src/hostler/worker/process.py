@@ -119,7 +119,9 @@ class Worker:
         self._send(
             Loaded(
                 facts=msgspec.structs.replace(
-                    engine.facts, host_bytes=process_memory.host_bytes(), device_bytes=process_memory.device_bytes()
+                    engine.facts,
+                    host_bytes=process_memory.host_bytes(),
+                    bytes_by_device=process_memory.bytes_by_device(),
                 )
             )
         )
@@ -182,10 +184,10 @@ class Worker:
 
         threading.Thread(target=run_or_leave, name=name, daemon=True).start()
 
-        for message in self._messages:
-            self._handle(message)
     def _read(self) -> None:
         """The reader thread."""
+        for message in self._messages:
+            self._handle(message)
         _leave()
 
     def _handle(self, message: ToWorker) -> None:
@@ -193,9 +195,9 @@ class Worker:
             case Generate() | Tokenize() | Detokenize() | ReportTokenizer():
                 self._loaded_preparing.take(message)
             case Abort(request_id=request_id):
+                self._loaded_preparing.withdraw(request_id)
                 self._inbox.put(lambda: self._abort(request_id))
             case FreeCachedMemory(call_id=call_id):
-                self._loaded_preparing.withdraw(request_id)
                 self._inbox.put(lambda: self._free_cached_memory(call_id))
             case ReportDeviceMemory(call_id=call_id):
                 self._inbox.put(
