@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from hostler.protocol.conversation import encode_context
 from hostler.protocol.native import ChatRequest, GenerateRequest, NativeSampling
-from hostler.types import ChatMessage, SamplingParams
+from hostler.types import ChatMessage, SamplingParams, TextPrompt
 
 
 def generate(**fields: Any) -> SamplingParams:
@@ -26,6 +26,11 @@ def test_null_is_the_default_of_every_optional_field() -> None:
     assert generate(**nulls) == generate()
     nulls = {name: None for name in ChatRequest.model_fields if name != "message"}
     assert chat(**nulls) == chat()
+
+
+def test_a_text_is_a_prompt_and_so_is_each_of_several() -> None:
+    assert GenerateRequest(text="").prompts() == [TextPrompt(text="")]
+    assert GenerateRequest(texts=["a", "b"]).prompts() == [TextPrompt(text="a"), TextPrompt(text="b")]
 
 
 def test_max_length_bounds_prompt_and_answer_and_max_new_tokens_the_answer() -> None:

@@ -62,6 +62,60 @@ async def test_a_stream_ends_with_the_whole_answer(served: Served) -> None:
     ]
 
 
+async def test_several_texts_are_answered_each_as_if_asked_for_alone(served: Served) -> None:
+    asked = {"max_new_tokens": 2, "num_return_sequences": 2, "seed": 5}
+    alone = [(await served.client.post("/generate", json=asked | {"text": text})).json() for text in ("a", "b c")]
+    together = await served.client.post("/generate", json=asked | {"texts": ["a", "b c"]})
+    assert together.json() == {"answers": alone}
+    assert {params.seed for _, params in served.launcher.worker("tiny-text").requests} == {5}
+    (one,) = (await served.client.post("/generate", json=asked | {"texts": ["a"]})).json()["answers"]
+    assert one == alone[0], "a list of one text is answered with a list"
+
+
+async def test_a_stream_of_several_texts_says_which_text_each_piece_belongs_to(served: Served) -> None:
+    asked = {"texts": ["a", "b"], "max_new_tokens": 1, "num_return_sequences": 2}
+    whole = (await served.client.post("/generate", json=asked)).json()
+    *pieces, last = events((await served.client.post("/generate", json=asked | {"stream": True})).text)
+    assert last == whole
+    assert sorted((piece.pop("text_index"), piece.pop("index")) for piece in pieces) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert pieces == [{"text": "word0 ", "finish_reason": "length"}] * 4
+
+
+async def test_more_texts_than_may_wait_are_refused_before_anything_starts(served: Served) -> None:
+    response = await served.client.post("/models/other-text/generate", json={"texts": ["a"] * 4})
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_value")
+    assert "max_queued_requests" in response.json()["detail"]
+    assert served.launcher.workers == []
+
+
+NATIVE = [
+    ("/generate", {"text": "a"}),
+    ("/models/tiny-text/generate", {"text": "a"}),
+    ("/models/tiny-text/generate", {"texts": ["a", "b"]}),
+    ("/chat", {"message": "a"}),
+    ("/models/tiny-text/chat", {"message": "a"}),
+]
+
+
+@pytest.mark.parametrize(("path", "content"), NATIVE)
+async def test_limit_seed_and_stop_reach_the_engine_from_every_route(
+    served: Served, path: str, content: dict[str, Any]
+) -> None:
+    asked = {"max_new_tokens": 3, "seed": 7, "stop": "end"}
+    response = await served.client.post(path, json=content | asked)
+    assert response.status_code == 200
+    for _, params in served.launcher.workers[-1].requests:
+        assert (params.max_tokens, params.seed, params.stop) == (3, 7, ["end"])
+
+
+@pytest.mark.parametrize(("path", "content"), NATIVE)
+async def test_every_route_streams(served: Served, path: str, content: dict[str, Any]) -> None:
+    response = await served.client.post(path, json=content | {"max_new_tokens": 1, "stream": True})
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert events(response.text)[0]["text"] == "word0 "
+    assert response.text.endswith("data: [DONE]\n\n")
+
+
 async def test_chat_answers_with_the_fields_of_the_contract(served: Served) -> None:
     for path in ("/chat", "/models/acme%2FTiny-Chat/chat"):
         body = (await served.client.post(path, json={"message": "hi", "max_length": 1})).json()
@@ -117,6 +171,11 @@ async def test_a_model_without_a_chat_format_gets_the_message_itself(served: Ser
         ({"text": "a", "max_length": 0}, "max_length"),
         ({"text": "a", "colour": 1}, "colour"),
         ({}, "text"),
+        ({"text": "a", "texts": ["a"]}, "text"),
+        ({"texts": []}, "texts"),
+        ({"texts": "a"}, "texts"),
+        ({"texts": ["a"] * 1025}, "texts"),
+        ({"texts": ["a"] * 300, "num_return_sequences": 4}, "texts"),
         ({"text": "a", "max_length": 5, "max_new_tokens": 5}, "max_new_tokens"),
         ({"text": "a", "do_sample": False, "num_return_sequences": 2}, "num_return_sequences"),
     ],

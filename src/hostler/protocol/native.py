@@ -2,12 +2,24 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from hostler.protocol.beams import BeamFields
 from hostler.protocol.conversation import decode_context
-from hostler.protocol.fields import Integer, KeepAlive, NativeTemperature, Priority, RequestBody, Seed, Stop, given
-from hostler.types import ChatMessage, SamplingParams
+from hostler.protocol.fields import (
+    Integer,
+    KeepAlive,
+    NativeTemperature,
+    Priority,
+    RequestBody,
+    Seed,
+    Stop,
+    alternatives,
+    exactly_one,
+    given,
+)
+from hostler.protocol.openai_completions import MAX_SEQUENCES
+from hostler.types import ChatMessage, SamplingParams, TextPrompt
 
 MAX_LENGTH = 4096
 DEFAULT_TOP_P = 0.9
@@ -49,6 +61,28 @@ class NativeSampling(BeamFields):
             raise ValueError("Input should not be set beside max_length; leave one of them out")
         return value
 
+    def text_params(self, default_max_length: int, num_answers: int = 1) -> SamplingParams:
+        """Of the continuation of a text.
+
+        `default_max_length`: new tokens when the request sets no limit; cut to what the context has room for.
+        """
+        is_unlimited = self.max_length is None and self.max_new_tokens is None
+        return SamplingParams(
+            n=num_answers,
+            max_length=self.max_length,
+            max_tokens=default_max_length if is_unlimited else self.max_new_tokens,
+            clamp_max_tokens=is_unlimited,
+            **self._shared_params(DEFAULT_TEMPERATURE, num_answers),
+        )
+
+    def chat_params(self, suggested_temperature: float) -> SamplingParams:
+        """Of the answer in a conversation, which `max_length` bounds alone."""
+        return SamplingParams(
+            max_tokens=self.max_new_tokens if self.max_length is None else self.max_length,
+            clamp_max_tokens=self.max_length is not None,
+            **self._shared_params(suggested_temperature),
+        )
+
     def _shared_params(self, default_temperature: float, num_answers: int = 1) -> dict[str, Any]:
         temperature = default_temperature if self.temperature is None else self.temperature
         beams = self.beams(num_answers)
@@ -63,13 +97,20 @@ class NativeSampling(BeamFields):
 
 
 class GenerateRequest(NativeSampling):
-    """Text to continue, or for an encoder–decoder model the text to answer."""
+    """Text to continue, or for an encoder–decoder model the text to answer; or several of them."""
 
-    text: str
+    model_config = ConfigDict(json_schema_extra=alternatives(text="string", texts="array"))
+
     max_length: Length | None = None
     """Tokens at most, the prompt included for causal models. Default: the prompt and `default_max_length` more."""
     num_return_sequences: Annotated[Integer, Field(ge=1, le=5)] | None = None
-    """Default 1. With `num_beams`, the best so many, best first."""
+    """Per text. Default 1. With `num_beams`, the best so many, best first."""
+    texts: Annotated[
+        list[str] | None, Field(min_length=1, max_length=MAX_SEQUENCES, examples=[["The horse", "The cow"]])
+    ] = None
+    """Answered at once, each as if it were asked for alone."""
+    text: Annotated[str | None, Field(validate_default=True)] = None
+    """Exactly one of the two is needed."""
 
     @field_validator("num_return_sequences")
     @classmethod
@@ -81,17 +122,24 @@ class GenerateRequest(NativeSampling):
             raise ValueError("Input should be 1 when do_sample is false or temperature is 0: all would be the same")
         return value
 
+    @field_validator("texts")
+    @classmethod
+    def _bounded(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        num_sequences = len(value or ()) * (info.data.get("num_return_sequences") or 1)
+        if num_sequences > MAX_SEQUENCES:
+            raise ValueError(f"Texts times num_return_sequences should be at most {MAX_SEQUENCES}, not {num_sequences}")
+        return value
+
+    @field_validator("text")
+    @classmethod
+    def _text_or_texts(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return exactly_one(value, info, "texts")
+
+    def prompts(self) -> list[TextPrompt]:
+        return [TextPrompt(text=text) for text in ([self.text or ""] if self.texts is None else self.texts)]
+
     def sampling_params(self, default_max_length: int) -> SamplingParams:
-        """`default_max_length`: new tokens when the request sets no limit; cut to what the context has room for."""
-        is_unlimited = self.max_length is None and self.max_new_tokens is None
-        num_answers = 1 if self.num_return_sequences is None else self.num_return_sequences
-        return SamplingParams(
-            n=num_answers,
-            max_length=self.max_length,
-            max_tokens=default_max_length if is_unlimited else self.max_new_tokens,
-            clamp_max_tokens=is_unlimited,
-            **self._shared_params(DEFAULT_TEMPERATURE, num_answers),
-        )
+        return self.text_params(default_max_length, self.num_return_sequences or 1)
 
 
 class ChatRequest(NativeSampling):
@@ -104,11 +152,7 @@ class ChatRequest(NativeSampling):
     """What the last answer returned; a foreign text is taken as one earlier turn."""
 
     def sampling_params(self, suggested_temperature: float) -> SamplingParams:
-        return SamplingParams(
-            max_tokens=self.max_new_tokens if self.max_length is None else self.max_length,
-            clamp_max_tokens=self.max_length is not None,
-            **self._shared_params(suggested_temperature),
-        )
+        return self.chat_params(suggested_temperature)
 
     def messages(self) -> list[ChatMessage]:
         """The earlier turns and the new message.

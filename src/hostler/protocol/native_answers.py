@@ -38,6 +38,13 @@ class GenerateAnswer(TypedDict):
     generation_params: GenerationParams
 
 
+class GenerateAnswers(TypedDict):
+    """To a request with `texts`."""
+
+    answers: list[GenerateAnswer]
+    """One per text, in their order."""
+
+
 class ChatAnswer(TypedDict):
     response: str
     """The new answer alone."""
@@ -50,6 +57,8 @@ class ChatAnswer(TypedDict):
 class StreamedText(TypedDict):
     """One event of a streamed answer; the last event before `[DONE]` is the whole answer instead."""
 
+    text_index: NotRequired[int]
+    """Which of the `texts`; there when the request had them."""
     index: int
     text: str
     finish_reason: Literal["stop", "length"] | None

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from hostler.errors import EngineDeadError, HostlerError, ModelUnloadedError, ShuttingDownError
+from hostler.errors import EngineDeadError, HostlerError, InvalidRequestError, ModelUnloadedError, ShuttingDownError
 from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelSpec
@@ -184,6 +184,19 @@ class GenerationRun:
             admissions=[self._generations[i].admission for i in range(len(prompts))],
             sequences=[[Sequence() for _ in range(self.params.n)] for _ in prompts],
             prompt_logprobs=[[] for _ in prompts],
+        )
+
+
+def refuse_too_many(spec: ModelSpec, num_prompts: int, param: str) -> None:
+    """
+    Raises:
+        InvalidRequestError: more prompts than may wait for the model at all.
+    """
+    if num_prompts > spec.max_queued_requests:
+        raise InvalidRequestError(
+            f"{param} has {num_prompts} prompts, and at most {spec.max_queued_requests} requests may wait for this"
+            " model (max_queued_requests); send fewer at once",
+            param=param,
         )
 
 

@@ -6,15 +6,15 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hostler.protocol.native import ChatRequest, GenerateRequest
-from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer, StreamedError, StreamedText
+from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer, GenerateAnswers, StreamedError, StreamedText
 from hostler.registry import ModelSpec
-from hostler.server.generation import GenerationRun
+from hostler.server.generation import GenerationRun, refuse_too_many
 from hostler.server.json_body import JsonBody
-from hostler.server.native_formats import ConversationFormat, GenerateFormat
+from hostler.server.native_formats import ConversationFormat, GenerateFormat, GenerateManyFormat
 from hostler.server.openapi import answer_of, body_of
 from hostler.server.services import PathModel, Services, ServicesDep, resolve
 from hostler.server.streaming import GenerationResponse
-from hostler.types import ModelType, TextPrompt
+from hostler.types import ModelType
 
 router = APIRouter(tags=["generation"])
 GenerateBody = Annotated[GenerateRequest, Depends(JsonBody(GenerateRequest))]
@@ -23,9 +23,9 @@ ChatBody = Annotated[ChatRequest, Depends(JsonBody(ChatRequest))]
 _STREAM = (
     "With `stream`: server-sent events `{index, text, finish_reason}`, then one with the whole answer, then `[DONE]`."
 )
-_generate: dict[str, Any] = answer_of(GenerateAnswer, _STREAM, StreamedText, GenerateAnswer, StreamedError) | {
-    "openapi_extra": body_of(GenerateRequest)
-}
+_generate: dict[str, Any] = answer_of(
+    GenerateAnswer | GenerateAnswers, _STREAM, StreamedText, GenerateAnswer, GenerateAnswers, StreamedError
+) | {"openapi_extra": body_of(GenerateRequest)}
 _chat: dict[str, Any] = answer_of(ChatAnswer, _STREAM, StreamedText, ChatAnswer, StreamedError) | {
     "openapi_extra": body_of(ChatRequest)
 }
@@ -33,7 +33,7 @@ _chat: dict[str, Any] = answer_of(ChatAnswer, _STREAM, StreamedText, ChatAnswer,
 
 @router.post("/models/{model_id:model}/generate", **_generate)
 async def generate_with(spec: PathModel, services: ServicesDep, body: GenerateBody) -> Response:
-    """Continue a text; for an encoder–decoder model, answer it."""
+    """Continue a text, or several; for an encoder–decoder model, answer them."""
     return _generate_with(services, spec, body)
 
 
@@ -61,10 +61,11 @@ async def _first(request: Request, services: Services, model_type: ModelType) ->
 
 def _generate_with(services: Services, spec: ModelSpec, body: GenerateRequest) -> Response:
     params = body.sampling_params(spec.default_max_length)
-    run = GenerationRun(
-        services.manager, spec, lambda _: [TextPrompt(text=body.text)], params, body.priority or 0, body.keep_alive
-    )
-    return GenerationResponse(run, GenerateFormat(), is_streamed=bool(body.stream), timing=services.timing)
+    prompts = body.prompts()
+    refuse_too_many(spec, len(prompts), "texts")
+    run = GenerationRun(services.manager, spec, lambda _: list(prompts), params, body.priority or 0, body.keep_alive)
+    answer_format = GenerateFormat() if body.texts is None else GenerateManyFormat()
+    return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
 
 
 def _chat_with(services: Services, spec: ModelSpec, body: ChatRequest) -> Response:

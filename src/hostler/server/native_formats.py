@@ -1,9 +1,10 @@
 """Answers as the native interface spells them."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from hostler.protocol.conversation import encode_context
-from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer, GenerationParams, StreamedText
+from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer, GenerateAnswers, GenerationParams, StreamedText
 from hostler.server.generation import Answer
 from hostler.types import (
     ChatFormat,
@@ -29,34 +30,31 @@ class _StreamedTexts:
             return
         reason = delta.finish_reason
         yield StreamedText(
-            index=delta.index,
-            text=delta.text,
-            finish_reason=None if reason is None else "length" if reason is FinishReason.LENGTH else "stop",
+            index=delta.index, text=delta.text, finish_reason=None if reason is None else finish_reason(reason)
         )
 
 
 class GenerateFormat(_StreamedTexts):
-    """`generate`."""
+    """`generate` with a `text`."""
 
     def whole(self, answer: Answer) -> GenerateAnswer:
-        admission = answer.admissions[0]
-        params = answer.params
-        # Causal models continue their prompt: it is part of the text and of every length.
-        is_continued = not answer.facts.is_encoder_decoder
-        prompt = admission.prompt_text if is_continued else ""
-        num_before = admission.num_prompt_tokens if is_continued else 0
-        # transformers counts the token with which a decoder starts.
-        num_before_answer = num_before if is_continued else 1
-        return GenerateAnswer(
-            generated_text=[prompt + sequence.text for sequence in answer.sequences[0]],
-            model_id=answer.spec.id,
-            model_name=answer.spec.name,
-            input_length=admission.num_prompt_tokens,
-            output_length=[num_before + sequence.num_tokens for sequence in answer.sequences[0]],
-            generation_params=_generation_params(params, num_before_answer, admission.max_tokens),
-        )
+        return _generated(answer, 0)
 
     def closing(self, answer: Answer) -> Iterator[GenerateAnswer]:
+        yield self.whole(answer)
+
+
+class GenerateManyFormat(_StreamedTexts):
+    """`generate` with `texts`."""
+
+    def whole(self, answer: Answer) -> GenerateAnswers:
+        return GenerateAnswers(answers=[_generated(answer, i) for i in range(len(answer.admissions))])
+
+    def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterator[StreamedText]:
+        for event in super().delta(answer, prompt_index, delta):
+            yield StreamedText(text_index=prompt_index, **event)
+
+    def closing(self, answer: Answer) -> Iterator[GenerateAnswers]:
         yield self.whole(answer)
 
 
@@ -83,6 +81,30 @@ class ConversationFormat(_StreamedTexts):
 
     def closing(self, answer: Answer) -> Iterator[ChatAnswer]:
         yield self.whole(answer)
+
+
+def finish_reason(reason: FinishReason) -> Literal["stop", "length"]:
+    """Of a sequence that has ended by itself."""
+    return "length" if reason is FinishReason.LENGTH else "stop"
+
+
+def _generated(answer: Answer, prompt_index: int) -> GenerateAnswer:
+    admission = answer.admissions[prompt_index]
+    sequences = answer.sequences[prompt_index]
+    # Causal models continue their prompt: it is part of the text and of every length.
+    is_continued = not answer.facts.is_encoder_decoder
+    prompt = admission.prompt_text if is_continued else ""
+    num_before = admission.num_prompt_tokens if is_continued else 0
+    # transformers counts the token with which a decoder starts.
+    num_before_answer = num_before if is_continued else 1
+    return GenerateAnswer(
+        generated_text=[prompt + sequence.text for sequence in sequences],
+        model_id=answer.spec.id,
+        model_name=answer.spec.name,
+        input_length=admission.num_prompt_tokens,
+        output_length=[num_before + sequence.num_tokens for sequence in sequences],
+        generation_params=_generation_params(answer.params, num_before_answer, admission.max_tokens),
+    )
 
 
 def _generation_params(params: SamplingParams, num_before_answer: int, max_tokens: int) -> GenerationParams:

@@ -5,12 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from hostler.errors import InvalidRequestError
 from hostler.protocol.openai import ErrorBody, Model, ModelList
 from hostler.protocol.openai_chat import ChatCompletion, ChatCompletionBody, ChatCompletionChunk, ChatCompletionRequest
 from hostler.protocol.openai_completions import Completion, CompletionBody, CompletionChunk, CompletionRequest
 from hostler.registry import ModelSpec
-from hostler.server.generation import GenerationRun
+from hostler.server.generation import GenerationRun, refuse_too_many
 from hostler.server.json_body import JsonBody
 from hostler.server.openai_formats import ChatCompletionFormat, CompletionFormat
 from hostler.server.openapi import answer_of, body_of
@@ -84,12 +83,7 @@ def _answer_chat(services: Services, spec: ModelSpec, body: ChatCompletionBody) 
 
 
 def _complete(services: Services, spec: ModelSpec, body: CompletionBody) -> Response:
-    if len(body.prompt) > spec.max_queued_requests:
-        raise InvalidRequestError(
-            f"prompt has {len(body.prompt)} prompts, and at most {spec.max_queued_requests} requests may wait for this"
-            " model (max_queued_requests); send fewer at once",
-            param="prompt",
-        )
+    refuse_too_many(spec, len(body.prompt), "prompt")
     params = body.sampling_params(spec.suggested_temperature)
     run = GenerationRun(
         services.manager, spec, lambda _: list(body.prompt), params, body.priority or 0, body.keep_alive
