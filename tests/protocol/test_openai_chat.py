@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from hostler.errors import HostlerError, UnsupportedParameterError
 from hostler.protocol.openai_chat import ChatCompletionRequest
-from hostler.types import ChatMessage, SamplingParams
+from hostler.types import ChatMessage, SamplingParams, ToolCall
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 
@@ -74,15 +74,102 @@ def test_a_developer_speaks_as_the_system_and_parts_of_text_are_joined() -> None
                 "annotations": [],
                 "audio": None,
             },
-            {"role": "tool", "content": "d", "tool_call_id": "call_1"},
         ]
     )
     assert request.prompt().messages == [
         ChatMessage(role="system", content="be brief"),
-        ChatMessage(role="user", content="a\nb"),
+        ChatMessage(role="user", content="a\nb", name="Ann"),
         ChatMessage(role="assistant", content="c"),
-        ChatMessage(role="tool", content="d"),
     ]
+
+
+def call(call_id: str = "call_1", arguments: str = '{"city": "Lyon"}', **more: Any) -> dict[str, Any]:
+    return {"id": call_id, "type": "function", "function": {"name": "weather", "arguments": arguments}, **more}
+
+
+def test_calls_and_what_they_gave_and_thoughts_are_part_of_the_conversation() -> None:
+    request = read(
+        messages=[
+            *MESSAGES,
+            {"role": "assistant", "tool_calls": [call(), call("call_2", "{", index=1)], "reasoning_content": "hm"},
+            {"role": "tool", "content": [{"type": "text", "text": "sun"}], "tool_call_id": "call_2"},
+            {"role": "tool", "content": "rain", "tool_call_id": "call_1", "name": "forecast"},
+            {"role": "assistant", "content": "Rain.", "tool_calls": []},
+        ]
+    )
+    assert request.prompt().messages == [
+        ChatMessage(role="user", content="hi"),
+        ChatMessage(
+            role="assistant",
+            content="",
+            reasoning_content="hm",
+            tool_calls=[
+                ToolCall(id="call_1", name="weather", arguments='{"city": "Lyon"}'),
+                ToolCall(id="call_2", name="weather", arguments="{"),
+            ],
+        ),
+        ChatMessage(role="tool", content="sun", tool_call_id="call_2", name="weather"),
+        ChatMessage(role="tool", content="rain", tool_call_id="call_1", name="forecast"),
+        ChatMessage(role="assistant", content="Rain."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("messages", "place"),
+    [
+        ([{"role": "tool", "content": "x", "tool_call_id": "call_1"}], r"Input\[0\].tool_call_id should be the id"),
+        (
+            [{"role": "assistant", "tool_calls": [call()]}, {"role": "tool", "content": "x", "tool_call_id": "c" * 99}],
+            r"Input\[1\].tool_call_id .* not 'c{40}'",
+        ),
+        (
+            [{"role": "tool", "content": "x", "tool_call_id": "call_1"}, {"role": "assistant", "tool_calls": [call()]}],
+            r"Input\[0\].tool_call_id",
+        ),
+        ([{"role": "tool", "content": "x"}], r"messages.0.tool_call_id"),
+        ([{"role": "user", "content": "x", "tool_call_id": "call_1"}], r"messages.0.tool_call_id"),
+        ([{"role": "user", "content": "x", "tool_calls": [call()]}], r"messages.0.tool_calls"),
+        ([{"role": "system", "content": "x", "reasoning_content": "x"}], r"messages.0.reasoning_content"),
+        ([{"role": "assistant", "tool_calls": []}], r"messages.0.content"),
+        ([{"role": "assistant", "content": None}], r"messages.0.content"),
+        ([{"role": "assistant", "tool_calls": [call(arguments={})]}], r"messages.0.tool_calls.0.function.arguments"),  # type: ignore[arg-type]
+        ([{"role": "assistant", "tool_calls": [call("")]}], r"messages.0.tool_calls.0.id"),
+        ([{"role": "assistant", "tool_calls": [call()] * 129}], r"messages.0.tool_calls"),
+    ],
+)
+def test_a_history_that_does_not_hold_together_is_refused_with_the_place(
+    messages: list[dict[str, Any]], place: str
+) -> None:
+    with pytest.raises(ValidationError, match=place) as caught:
+        read(messages=messages)
+    assert {error["loc"][0] for error in caught.value.errors()} == {"messages"}
+
+
+ANSWERED = [*MESSAGES, {"role": "assistant", "content": "Once"}]
+
+
+def test_the_last_message_is_continued_where_the_request_says_so_and_only_there() -> None:
+    plain = read(messages=ANSWERED).prompt()
+    assert (plain.continue_last, plain.add_generation_prompt) == (False, True)
+    for fields in ({}, {"add_generation_prompt": False}, {"add_generation_prompt": None}):
+        assert read(messages=ANSWERED, continue_final_message=True, **fields).prompt().continue_last
+    assert not read(messages=ANSWERED, continue_final_message=False).prompt().continue_last
+    assert not read(add_generation_prompt=False).prompt().add_generation_prompt
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": ANSWERED, "continue_final_message": True, "add_generation_prompt": True},
+        {"continue_final_message": True},
+        {"messages": [*MESSAGES, {"role": "assistant", "content": ""}], "continue_final_message": True},
+        {"messages": [*MESSAGES, {"role": "assistant", "tool_calls": [call()]}], "continue_final_message": True},
+    ],
+)
+def test_what_cannot_be_continued_is_refused_by_name(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        read(**fields)
+    assert {error["loc"] for error in caught.value.errors()} == {("continue_final_message",)}
 
 
 @pytest.mark.parametrize(
@@ -138,7 +225,8 @@ def test_a_bad_value_is_refused_by_name(field: str, value: object) -> None:
         ("reasoning_effort", "high"),
         ("web_search_options", {}),
         ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]),
-        ("messages", [{"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}]),
+        ("messages", [{"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "custom"}]}]),
+        ("messages", [{"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": ""}}]),
     ],
 )
 def test_what_would_change_the_answer_and_is_not_done_is_refused_by_name(field: str, value: object) -> None:

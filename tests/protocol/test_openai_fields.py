@@ -69,8 +69,9 @@ def test_every_stream_option_is_accepted() -> None:
 def test_every_key_of_a_message_may_be_null(role: str) -> None:
     nulls = dict.fromkeys(get_type_hints(MESSAGES[role]))
     message = nulls | {"role": role, "content": "hi"} | ({"tool_call_id": "call_1"} if role == "tool" else {})
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
-    assert len(read_chat(messages=[{"role": "user", "content": "hi"}, message]).prompt().messages) == 2
+    assert len(read_chat(messages=[{"role": "assistant", "tool_calls": [call]}, message]).prompt().messages) == 2
 
 
 def test_every_key_of_a_text_part_is_accepted() -> None:

@@ -7,9 +7,10 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from hostler.protocol.native import ChatRequest, GenerateRequest
-from hostler.protocol.openai_chat import ChatCompletionRequest, TextPart
+from hostler.protocol.openai_chat import ChatCompletionRequest
 from hostler.protocol.openai_completions import CompletionRequest
 from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, COMPLETIONS_UNSUPPORTED, WITHOUT_EFFECT
+from hostler.protocol.openai_messages import TextPart
 from hostler.types import ChatFormat, SamplingParams
 
 Parameter = dict[str, Any]

@@ -3,76 +3,18 @@
 from typing import Annotated, Any, Literal, NotRequired
 
 import msgspec
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import TypedDict
 
-from hostler.errors import InvalidRequestError, UnsupportedParameterError
-from hostler.protocol.fields import Integer, RequestBody, TokenCount
+from hostler.errors import InvalidRequestError
+from hostler.protocol.fields import Integer, TokenCount
 from hostler.protocol.openai import AnswerHead, ChunkHead, SamplingRequest, Usage
 from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, without_inert_fields
 from hostler.protocol.openai_logprobs import ChatLogprobs
-from hostler.types import ChatMessage, ChatPrompt, SamplingParams
+from hostler.protocol.openai_messages import Messages, chat_messages
+from hostler.types import ChatPrompt, SamplingParams
 
-MAX_MESSAGES = 4096
 MAX_TOP_LOGPROBS = 20
-_EMPTY_IN_HISTORY = ("tool_calls", "function_call", "audio")
-"""Clients send an earlier answer back as they got it; with a value, these would change the prompt."""
-_DROPPED_FROM_HISTORY = frozenset({*_EMPTY_IN_HISTORY, "annotations", "refusal"})
-
-
-class TextPart(RequestBody):
-    type: Literal["text"]
-    text: str
-    prompt_cache_breakpoint: dict[str, Any] | None = None
-    """Accepted; what is kept of prompts is found without."""
-
-
-def _as_parts(value: Any) -> Any:
-    if isinstance(value, str):
-        return [{"type": "text", "text": value}]
-    if not isinstance(value, list):
-        raise ValueError("Input should be a string or a list of text parts")
-    return value
-
-
-Content = Annotated[
-    list[TextPart], Field(min_length=1), BeforeValidator(_as_parts, json_schema_input_type=str | list[TextPart])
-]
-
-
-class Message(RequestBody):
-    """One turn of the conversation."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Content
-    name: str | None = None
-    """Accepted; templates do not know it."""
-    tool_call_id: str | None = None
-    """Accepted in messages of the role tool."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_what_would_be_lost(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        for name in _EMPTY_IN_HISTORY:
-            if data.get(name) not in (None, []):
-                raise UnsupportedParameterError(
-                    f"{name} in messages is not supported by this server; leave such messages out", param="messages"
-                )
-        content = data.get("content")
-        for part in content if isinstance(content, list) else ():
-            kind = part.get("type") if isinstance(part, dict) else None
-            if isinstance(kind, str) and kind != "text":
-                raise UnsupportedParameterError(
-                    f"content parts of type {kind[:40]!r} are not supported by this server; send text",
-                    param="messages",
-                )
-        return {key: value for key, value in data.items() if key not in _DROPPED_FROM_HISTORY}
-
-    def as_chat_message(self) -> ChatMessage:
-        text = "\n".join(part.text for part in self.content)
-        return ChatMessage(role="system" if self.role == "developer" else self.role, content=text)
 
 
 class ChatCompletionBody(SamplingRequest):
@@ -80,7 +22,11 @@ class ChatCompletionBody(SamplingRequest):
 
     model: str | None = None
     """A registered id or Hugging Face name."""
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Messages
+    add_generation_prompt: bool | None = None
+    """Extension. End the prompt with what begins an answer. Default true."""
+    continue_final_message: bool | None = None
+    """Extension. Go on with the last message, an assistant's, instead of beginning a new one."""
     max_completion_tokens: TokenCount | None = None
     """New tokens at most, per answer. Default: to the end of the model's context."""
     logprobs: bool | None = None
@@ -92,6 +38,16 @@ class ChatCompletionBody(SamplingRequest):
     @classmethod
     def _without_inert_fields(cls, data: Any) -> Any:
         return without_inert_fields(data, CHAT_UNSUPPORTED)
+
+    @field_validator("continue_final_message")
+    @classmethod
+    def _continues_an_answer(cls, value: bool | None, info: ValidationInfo) -> bool | None:
+        if value and info.data.get("add_generation_prompt"):
+            raise ValueError("Input should not be true beside add_generation_prompt; leave one of them out")
+        last = info.data["messages"][-1] if "messages" in info.data else None
+        if value and last is not None and not (last.role == "assistant" and last.text):
+            raise ValueError("Input should be true only where the last message is an assistant's, with content")
+        return value
 
     @field_validator("max_completion_tokens")
     @classmethod
@@ -119,7 +75,11 @@ class ChatCompletionBody(SamplingRequest):
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
     def prompt(self) -> ChatPrompt:
-        return ChatPrompt(messages=[message.as_chat_message() for message in self.messages])
+        return ChatPrompt(
+            messages=chat_messages(self.messages),
+            continue_last=bool(self.continue_final_message),
+            add_generation_prompt=self.add_generation_prompt is not False,
+        )
 
 
 class ChatCompletionRequest(ChatCompletionBody):

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from typing_extensions import TypedDict
 
 from hostler.protocol.fields import MAX_TOKEN_ID, KeepAlive, RequestBody, alternatives, exactly_one
-from hostler.protocol.openai_chat import MAX_MESSAGES, Message
+from hostler.protocol.openai_messages import Messages, chat_messages
 from hostler.types import ChatPrompt, TextPrompt
 
 MAX_TOKENS_TO_SPELL = 2**20
@@ -28,8 +28,8 @@ class TokenizeRequest(TokenizerRequest):
     model_config = ConfigDict(json_schema_extra=alternatives(prompt="string", messages="array"))
 
     messages: Annotated[
-        list[Message] | None,
-        Field(min_length=1, max_length=MAX_MESSAGES, examples=[[{"role": "user", "content": "Hello there"}]]),
+        Messages | None,
+        Field(examples=[[{"role": "user", "content": "Hello there"}]]),
     ] = None
     """Rendered as they would be for an answer, with the beginning of that."""
     prompt: Annotated[str | None, Field(validate_default=True, examples=["Hello there"])] = None
@@ -45,7 +45,7 @@ class TokenizeRequest(TokenizerRequest):
 
     def as_prompt(self) -> TextPrompt | ChatPrompt:
         if self.messages is not None:
-            return ChatPrompt(messages=[message.as_chat_message() for message in self.messages])
+            return ChatPrompt(messages=chat_messages(self.messages))
         return TextPrompt(text=self.prompt or "")
 
 

@@ -18,8 +18,9 @@ from hostler.protocol.capabilities import (
 from hostler.protocol.conversation import MAX_CONTEXT_CHARS
 from hostler.protocol.fields import MAX_STOP_CHARS, MAX_STOP_STRINGS, MAX_STOP_TOKEN_IDS
 from hostler.protocol.openai import MAX_CHOICES, MAX_LOGIT_BIAS
-from hostler.protocol.openai_chat import MAX_MESSAGES, MAX_TOP_LOGPROBS
+from hostler.protocol.openai_chat import MAX_TOP_LOGPROBS
 from hostler.protocol.openai_completions import MAX_BEST_OF, MAX_LOGPROBS, MAX_SEQUENCES
+from hostler.protocol.openai_messages import MAX_MESSAGES
 from hostler.protocol.tokenizer import MAX_TOKENS_TO_SPELL
 from hostler.registry import ModelSpec
 from hostler.server.json_body import MAX_DEPTH
