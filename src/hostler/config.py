@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     log_model_loading: bool = True
     """Log a line for each stage of a load."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 2**20
+    unknown_fields: Literal["refuse", "ignore"] = "refuse"
+    """What is done about fields of a request that no interface has: a 400 or 422, or a line in the log."""
     shutdown_grace_s: Annotated[float, Field(ge=0)] = 30.0
     """Seconds that running streams get to finish after SIGTERM."""
 

@@ -73,7 +73,7 @@ class StatusRecorder:
         await self._app(scope, receive, send_and_record)
 
     def _record(self, route: APIRoute, method: str, status: int) -> None:
-        if route.include_in_schema and method in route.methods:
+        if route.include_in_schema and method in (route.methods or ()):
             self.seen.add((method, route.path_format, status))
 
 

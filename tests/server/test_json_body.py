@@ -1,4 +1,6 @@
+import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -75,3 +77,66 @@ async def test_a_validation_error_lists_few_problems_and_short_inputs(served: Se
     assert response.status_code == 422
     assert len(response.json()["detail"]) == 10
     assert len(response.content) < 10 * 1500
+
+
+LARGE = 2**19
+MESSAGE = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {f"k{i}": 1 for i in range(LARGE)}),
+        ("/v1/completions", {"prompt": "a", "logit_bias": {f"{i}": "x" for i in range(LARGE)}}),
+        ("/v1/completions", {"prompt": [[1]] * LARGE}),
+        ("/v1/completions", {"prompt": "a", "stop": [1] * LARGE}),
+        ("/v1/completions", {"prompt": "a", "stop_token_ids": ["x"] * LARGE}),
+        ("/v1/chat/completions", {"messages": [1] * LARGE}),
+        ("/v1/chat/completions", {"messages": [MESSAGE] * 100_000}),
+        ("/v1/chat/completions", {"messages": [MESSAGE | {f"k{i}": 1 for i in range(200)}] * 2000}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{}] * LARGE}]}),
+        ("/v1/chat/completions", {"messages": [{"role": "assistant", "tool_calls": [1] * LARGE}]}),
+    ],
+)
+async def test_a_body_with_very_many_mistakes_costs_no_more_than_one_with_a_few(
+    path: str, body: dict[str, Any], served: Served
+) -> None:
+    # Each of these once held up the event loop for up to a minute; the limit above is far beyond what it takes now.
+    response = await served.client.post(path, json={"model": "tiny-chat"} | body)
+    assert response.status_code == 400
+    assert len(response.content) < 1024
+
+
+NESTED = {"messages": [MESSAGE | {"mood": "gay"}], "stream_options": {"continuous": True}, "stream": True}
+
+
+async def test_unknown_fields_are_refused_by_name(served: Served) -> None:
+    native = await served.client.post("/generate", json={"text": "a", "temprature": 1})
+    assert native.status_code == 422
+    assert native.json()["detail"][0]["loc"] == ["body", "temprature"]
+    openai = await served.client.post("/v1/chat/completions", json={"model": "tiny-chat"} | NESTED)
+    assert (openai.status_code, openai.json()["error"]["param"]) == (400, "messages")
+    assert "mood" in openai.json()["error"]["message"]
+
+
+async def test_unknown_fields_may_be_ignored_and_are_then_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "hostler.server.json_body")
+    headers = {"x-request-id": "r1"}
+    async with serving(unknown_fields="ignore") as served:
+        unknown = {"sparkle": "secret", "x" * 1000: 1, "two\nlines": 2}
+        chat = {"model": "tiny-chat", **NESTED, **unknown}
+        assert (await served.client.post("/v1/chat/completions", json=chat, headers=headers)).status_code == 200
+        assert (await served.client.post("/generate", json={"text": "a", "user": "me"})).status_code == 200
+    first, second = [record.getMessage() for record in caplog.records]
+    names = f"'mood','sparkle','two\\nlines','{'x' * 40}'"
+    assert first == f"unknown_fields_ignored request_id=r1 fields={names}"
+    assert second.endswith("fields='user'")
+
+
+async def test_where_unknown_fields_are_ignored_known_ones_are_as_strict_as_ever() -> None:
+    async with serving(unknown_fields="ignore") as served:
+        for wrong in ({"n": "2"}, {"suffix": "x"}, {"best_of": 0}):
+            body = {"model": "tiny-text", "prompt": "a", "sparkle": 1} | wrong
+            response = await served.client.post("/v1/completions", json=body)
+            assert (response.status_code, response.json()["error"]["param"]) == (400, next(iter(wrong)))

@@ -135,6 +135,22 @@ async def test_a_client_that_left_before_its_answer_is_a_499_in_the_log(caplog: 
         await until(lambda: "status=499" in caplog.text)
 
 
+@pytest.mark.parametrize("head", ["Content-Length: 100", "Transfer-Encoding: chunked"])
+async def test_a_client_that_leaves_in_the_middle_of_its_request_is_a_499_too(
+    head: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "hostler.server.access")
+    async with listening() as (port, _, _):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        start = f"POST {CHAT_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{head}\r\n\r\n"
+        writer.write(start.encode())
+        await writer.drain()
+        writer.close()
+        await until(lambda: "status=499" in caplog.text)
+    assert "error=-" in caplog.text
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
 async def test_health_answers_while_a_model_loads() -> None:
     async with listening() as (port, launcher, _):
         gate = launcher.model("tiny-chat").load_gate = asyncio.Event()

@@ -2,7 +2,16 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from hostler.quantities import parse_keep_alive
@@ -17,13 +26,38 @@ MAX_PRIORITY = 100
 MAX_TOKENS = 2**31 - 1
 """A bound against overflow; the model's context is the one that counts."""
 
+MAX_FIELDS = 256
+"""Of one object. Each unknown one is an error that takes time to tell."""
+
 Value = TypeVar("Value")
 
 
+class IgnoredFields:
+    """The context of a validation that leaves unknown fields out instead of refusing them."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        """Of those that were left out, so far."""
+
+
 class RequestBody(BaseModel):
-    """A request: unknown fields are refused, and no value is bent into another type."""
+    """A request: unknown fields are refused unless the context says otherwise, and no value is bent into another
+    type."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_ignored_fields(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, dict):
+            return data
+        if len(data) > MAX_FIELDS:
+            raise ValueError(f"Input should have at most {MAX_FIELDS} fields, not {len(data)}")
+        if isinstance(info.context, IgnoredFields) and cls.model_config.get("extra") == "forbid":
+            unknown = data.keys() - cls.model_fields.keys()
+            info.context.names |= unknown
+            return {name: value for name, value in data.items() if name not in unknown}
+        return data
 
 
 def _whole_number(value: object) -> object:

@@ -1,6 +1,6 @@
 """What the requests and answers of OpenAI's interface have in common."""
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from typing_extensions import TypedDict
@@ -76,14 +76,19 @@ class SamplingRequest(BeamFields):
     """Extension. How long the model stays in memory after its last request, from now on: seconds, "5m", 0 to leave at
     once, -1 for ever. Default: what the registry says."""
 
+    @field_validator("logit_bias", mode="before")
+    @classmethod
+    def _not_too_many(cls, value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > MAX_LOGIT_BIAS:
+            raise ValueError(f"Input should have at most {MAX_LOGIT_BIAS} entries, not {len(value)}")
+        return value
+
     @field_validator("logit_bias")
     @classmethod
     def _token_ids_only(cls, value: dict[str, float] | None) -> dict[str, float] | None:
         for key in value or {}:
             if not (key.isascii() and key.isdigit() and len(key) < 10):
                 raise ValueError(f"Keys should be token ids, not {key[:40]!r}")
-        if value and len(value) > MAX_LOGIT_BIAS:
-            raise ValueError(f"Input should have at most {MAX_LOGIT_BIAS} entries, not {len(value)}")
         return value
 
     @field_validator("stream_options")

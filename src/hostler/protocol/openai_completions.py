@@ -28,6 +28,8 @@ def _read_prompts(value: Any) -> Prompts:
         return [TextPrompt(text=value)]
     if not isinstance(value, list) or not value:
         raise ValueError("Input should be a string, a list of strings, a list of token ids or a list of such lists")
+    if len(value) > MAX_SEQUENCES and isinstance(value[0], str | list):
+        raise ValueError(f"Input should have at most {MAX_SEQUENCES} prompts, not {len(value)}")
     if all(isinstance(item, str) for item in value):
         return [TextPrompt(text=text) for text in value]
     if all(isinstance(item, list) for item in value):

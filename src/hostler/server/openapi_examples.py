@@ -88,6 +88,7 @@ EVENTS: dict[str, dict[str, Any]] = {
         "system_fingerprint": "fp_44709d6fcb",
         "choices": [{"index": 0, "delta": {"content": "The"}, **_UNSCORED}],
     },
+    "ComparedText": {"model_id": _MODEL, "text": " runs", "finish_reason": None},
     "CompletionChunk": {
         **_PIECE,
         "system_fingerprint": "fp_44709d6fcb",

@@ -6,6 +6,7 @@ import time
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hostler.server.errors import error_response
@@ -47,6 +48,8 @@ class RequestRecorder:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            pass  # in the middle of its own request: there is nobody to answer
         except Exception as exc:
             if status != CLIENT_CLOSED_REQUEST:
                 raise
