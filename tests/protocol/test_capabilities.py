@@ -4,12 +4,13 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from hostler.protocol import capabilities
+from hostler.protocol.model_answers import Parameter
 from hostler.protocol.native import ChatRequest, GenerateRequest
 from hostler.protocol.openai_chat import ChatCompletionRequest
 from hostler.protocol.openai_completions import CompletionRequest
 from hostler.types import ChatFormat
 
-Parameters = dict[str, dict[str, capabilities.Parameter]]
+Parameters = dict[str, dict[str, Parameter]]
 
 REQUESTS: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
     "generate": (GenerateRequest, {"text": "a"}),
@@ -17,6 +18,8 @@ REQUESTS: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
     "/v1/chat/completions": (ChatCompletionRequest, {"model": "m", "messages": [{"role": "user", "content": "a"}]}),
     "/v1/completions": (CompletionRequest, {"model": "m", "prompt": "a"}),
 }
+
+ABOUT_THE_PROMPT = ("model", "texts", "context", "stream_options", "add_generation_prompt", "continue_final_message")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,7 @@ def parameters() -> Parameters:
 
 def test_every_parameter_of_every_request_is_told(parameters: Parameters) -> None:
     for route, (model, content) in REQUESTS.items():
-        without = {*content, "model", "texts", "context", "stream_options"}
+        without = {*content, *ABOUT_THE_PROMPT}
         assert set(parameters[route]) == set(model.model_fields) - without
 
 

@@ -4,7 +4,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from hostler.protocol.capabilities import RENDERING, Capabilities
+from hostler.protocol.capabilities import RENDERING
+from hostler.protocol.model_answers import Capabilities
 from hostler.types import ChatFormat
 from tests.fake_worker import FACTS
 from tests.server.conftest import Served, serving

@@ -1,9 +1,8 @@
-"""`/tokenize`, `/detokenize` and `/tokenizer_info`: requests and answers, spelled as vLLM and lm-eval do."""
+"""`/tokenize`, `/detokenize` and `/tokenizer_info`: requests, spelled as vLLM and lm-eval do."""
 
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
-from typing_extensions import TypedDict
 
 from hostler.protocol.fields import MAX_TOKEN_ID, KeepAlive, RequestBody, alternatives, exactly_one
 from hostler.protocol.openai_messages import Messages, chat_messages
@@ -56,31 +55,3 @@ class DetokenizeRequest(TokenizerRequest):
         list[Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]],
         Field(max_length=MAX_TOKENS_TO_SPELL, examples=[[19556, 665]]),
     ]
-
-
-class TokenizeAnswer(TypedDict):
-    tokens: list[int]
-    count: int
-    max_model_len: int
-    """Of the model, in tokens."""
-    model_id: str
-
-
-class DetokenizeAnswer(TypedDict):
-    prompt: str
-    """Special tokens included."""
-    model_id: str
-
-
-class TokenizerInfo(TypedDict):
-    """The special tokens are text; null where the tokenizer has none."""
-
-    model_id: str
-    eos_token: str | None
-    bos_token: str | None
-    pad_token: str | None
-    chat_template: str | None
-    """Jinja, as the model's repository has it."""
-    vocab_size: int
-    """Added tokens included."""
-    max_model_len: int

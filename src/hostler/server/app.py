@@ -17,7 +17,19 @@ from hostler.lifecycle.manager import ModelManager
 from hostler.models.hub_lookup import HubLookUp
 from hostler.registry import Registry
 from hostler.reloading import Reloader
-from hostler.server import admin, capabilities, docs, metrics, models, native, openai, stable, system, tokenizer
+from hostler.server import (
+    admin,
+    capabilities,
+    compare,
+    docs,
+    metrics,
+    models,
+    native,
+    openai,
+    stable,
+    system,
+    tokenizer,
+)
 from hostler.server.auth import Gate, require_access
 from hostler.server.draining import Drain, DrainGate
 from hostler.server.errors import install_handlers
@@ -68,7 +80,7 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.services = services
-    for module in (system, metrics, models, capabilities, stable, native, tokenizer, openai, admin, docs):
+    for module in (system, metrics, models, capabilities, stable, native, compare, tokenizer, openai, admin, docs):
         app.include_router(module.router)
     install_handlers(app)
     install_openapi(app)

@@ -8,15 +8,15 @@ from fastapi import APIRouter, Request
 from hostler.protocol.beams import MAX_BEAMS
 from hostler.protocol.capabilities import (
     RENDERING,
-    Capabilities,
-    Limits,
     message_content,
     not_supported,
     parameters,
     without_effect,
 )
+from hostler.protocol.compare import MAX_COMPARED
 from hostler.protocol.conversation import MAX_CONTEXT_CHARS
 from hostler.protocol.fields import MAX_STOP_CHARS, MAX_STOP_STRINGS, MAX_STOP_TOKEN_IDS
+from hostler.protocol.model_answers import Capabilities, Limits
 from hostler.protocol.openai import MAX_CHOICES, MAX_LOGIT_BIAS
 from hostler.protocol.openai_chat import MAX_TOP_LOGPROBS
 from hostler.protocol.openai_completions import MAX_BEST_OF, MAX_LOGPROBS, MAX_SEQUENCES
@@ -95,6 +95,7 @@ def _limits(services: Services, spec: ModelSpec) -> Limits:
         max_stop_chars=MAX_STOP_CHARS,
         max_stop_token_ids=MAX_STOP_TOKEN_IDS,
         max_tokens_to_detokenize=MAX_TOKENS_TO_SPELL,
+        max_compared_models=MAX_COMPARED,
         max_num_seqs=spec.max_num_seqs,
         max_num_batched_tokens=spec.max_num_batched_tokens,
         max_queued_requests=spec.max_queued_requests,

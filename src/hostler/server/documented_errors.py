@@ -80,7 +80,7 @@ def _classes_of(path: str, operation: dict[str, Any]) -> Iterator[type[HostlerEr
         yield from _OF_FILE
     elif path.startswith("/admin/") or path.endswith("/unload"):
         yield from _OF_WORKER
-    elif "requestBody" in operation or path.endswith(("}/health", "/plan")):
+    elif "requestBody" in operation or path.endswith(("}/health", "/plan", "/tokenizer_info")):
         yield from _OF_WORK
 
 

@@ -87,6 +87,8 @@ class GenerationRun:
         `None`: leaves that as it is."""
         self.spec = spec
         self.params = params
+        self.leased_at: float | None = None
+        """`time.perf_counter` when it got its model; `None` before."""
         self._priority = priority
         self._keep_alive_s = keep_alive_s
         self._manager = manager
@@ -151,6 +153,7 @@ class GenerationRun:
 
     async def _acquire(self) -> ModelLease:
         self._lease = await self._manager.acquire(self.spec, keep_alive_s=self._keep_alive_s)
+        self.leased_at = time.perf_counter()
         return self._lease
 
     async def _merged(self) -> AsyncGenerator[tuple[int, TokenDelta], None]:

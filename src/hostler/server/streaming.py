@@ -99,7 +99,7 @@ class GenerationResponse(Response):
             try:
                 await self._send_events(opening, send)
             except Exception as exc:
-                await _send_data(send, [_error_event(exc, scope)])
+                await send_data(send, [_error_event(exc, scope)])
             self._run.close()
             await send_body(send, b"data: [DONE]\n\n", more_body=False)
         finally:
@@ -110,11 +110,11 @@ class GenerationResponse(Response):
             await send_body(send, f": {self._run.describe_wait()}\n\n".encode())
             await asyncio.wait((opening,), timeout=self._timing.comment_every_s)
         answer = opening.result()
-        await _send_data(send, self._format.opening(answer))
+        await send_data(send, self._format.opening(answer))
         async with aclosing(self._run.deltas(answer)) as deltas:
             async for prompt_index, delta in deltas:
-                await _send_data(send, self._format.delta(answer, prompt_index, delta))
-        await _send_data(send, self._format.closing(answer))
+                await send_data(send, self._format.delta(answer, prompt_index, delta))
+        await send_data(send, self._format.closing(answer))
 
 
 async def send_headers(send: Send) -> None:
@@ -126,7 +126,7 @@ async def send_headers(send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-async def _send_data(send: Send, events: Iterable[Event]) -> None:
+async def send_data(send: Send, events: Iterable[Event]) -> None:
     if content := b"".join(b"data: " + msgspec.json.encode(event) + b"\n\n" for event in events):
         await send_body(send, content)
 

@@ -7,13 +7,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hostler.errors import EngineDeadError
-from hostler.protocol.tokenizer import (
-    DetokenizeAnswer,
-    DetokenizeRequest,
-    TokenizeAnswer,
-    TokenizeRequest,
-    TokenizerInfo,
-)
+from hostler.protocol.model_answers import DetokenizeAnswer, TokenizeAnswer, TokenizerInfo
+from hostler.protocol.tokenizer import DetokenizeRequest, TokenizeRequest
 from hostler.registry import ModelSpec
 from hostler.server.connected import AwaitedResponse
 from hostler.server.json_body import JsonBody

@@ -1,0 +1,185 @@
+"""One prompt to several models at once: each has its own lease, its own place in the answer and its own failure."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from hostler.protocol.model_answers import CompareAnswer, ComparedAnswer, ComparedText
+from hostler.protocol.native_answers import NativeErrorBody
+from hostler.server.connected import cancel, while_connected
+from hostler.server.errors import native_body, translate
+from hostler.server.generation import Answer, GenerationRun
+from hostler.server.native_formats import finish_reason
+from hostler.server.streaming import StreamTiming, send_body, send_data, send_headers
+from hostler.types import TokenDelta
+
+Event = ComparedText | ComparedAnswer
+Explain = Callable[[Exception], NativeErrorBody]
+
+
+@dataclass
+class Stopwatch:
+    """When the parts of one answer came; seconds of `time.perf_counter`."""
+
+    asked_at: float
+    first_at: float | None = None
+    last_at: float = 0.0
+    num_later_tokens: int = 0
+    """Those that came after the first piece."""
+
+    def note(self, delta: TokenDelta) -> None:
+        self.last_at = time.perf_counter()
+        if self.first_at is not None:
+            self.num_later_tokens += len(delta.token_ids)
+        elif delta.token_ids:
+            self.first_at = self.last_at
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        seconds = 0.0 if self.first_at is None else self.last_at - self.first_at
+        return round(self.num_later_tokens / seconds, 2) if self.num_later_tokens and seconds > 0 else None
+
+
+class Comparison:
+    """Runs several generations at once. None of them waits for another, so where there is room for fewer models they
+    are answered one after the other."""
+
+    def __init__(self, runs: list[GenerationRun], explain: Explain) -> None:
+        self._runs = runs
+        self._explain = explain
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        """`None` stands for the end of one."""
+        self._ended: dict[str, ComparedAnswer] = {}
+        """By model id."""
+
+    @property
+    def answers(self) -> list[ComparedAnswer]:
+        """Of those that have ended, in the order of the runs."""
+        return [self._ended[run.spec.id] for run in self._runs if run.spec.id in self._ended]
+
+    def describe_waits(self) -> Iterator[str]:
+        """One line for each that has not ended."""
+        return (f"{run.spec.id} {run.describe_wait()}" for run in self._runs if run.spec.id not in self._ended)
+
+    async def events(self, quiet_s: float) -> AsyncGenerator[Event | None, None]:
+        """What happens until all have ended; `None` whenever nothing did for `quiet_s` seconds.
+
+        To be closed when it is left early: that ends all of them.
+        """
+        asking = [asyncio.create_task(self._ask(run)) for run in self._runs]
+        num_running = len(asking)
+        try:
+            while num_running:
+                try:
+                    async with asyncio.timeout(quiet_s):
+                        event = await self._events.get()
+                except TimeoutError:
+                    yield None
+                    continue
+                if event is None:
+                    num_running -= 1
+                else:
+                    yield event
+        finally:
+            await cancel(*asking)
+
+    async def _ask(self, run: GenerationRun) -> None:
+        watch = Stopwatch(asked_at=time.perf_counter())
+        try:
+            answer = await run.open()
+            async with aclosing(run.deltas(answer)) as deltas:
+                async for _, delta in deltas:
+                    watch.note(delta)
+                    self._tell(run, delta)
+            ended = _answered(run, answer, watch)
+        except Exception as exc:
+            ended = _failed(run, self._explain(exc))
+        finally:
+            run.close()
+        self._ended[run.spec.id] = ended
+        self._events.put_nowait(ended)
+        self._events.put_nowait(None)
+
+    def _tell(self, run: GenerationRun, delta: TokenDelta) -> None:
+        if delta.text or delta.finish_reason is not None:
+            reason = None if delta.finish_reason is None else finish_reason(delta.finish_reason)
+            self._events.put_nowait(ComparedText(model_id=run.spec.id, text=delta.text, finish_reason=reason))
+
+
+class CompareResponse(Response):
+    """Sends a comparison, whole or as it comes. A client that hangs up ends all of it."""
+
+    def __init__(self, runs: list[GenerationRun], *, is_streamed: bool, timing: StreamTiming) -> None:
+        super().__init__()
+        self._runs = runs
+        self._is_streamed = is_streamed
+        self._timing = timing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        def explain(exc: Exception) -> NativeErrorBody:
+            error = translate(exc, scope)
+            scope["state"]["error_code"] = error.code
+            return native_body(error)
+
+        answer = self._stream if self._is_streamed else self._answer_whole
+        await while_connected(receive, answer(Comparison(self._runs, explain), scope, receive, send))
+
+    async def _answer_whole(self, comparison: Comparison, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(comparison.events(self._timing.comment_every_s)) as events:
+            async for _ in events:
+                pass
+        body = msgspec.json.encode(CompareAnswer(answers=comparison.answers))
+        await Response(body, media_type="application/json")(scope, receive, send)
+
+    async def _stream(self, comparison: Comparison, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        # At once: what can still go wrong is one model's own and stands in its place.
+        await send_headers(send)
+        async with aclosing(comparison.events(self._timing.comment_every_s)) as events:
+            async for event in events:
+                if event is None:
+                    lines = (f": {line}\n" for line in comparison.describe_waits())
+                    await send_body(send, f"{''.join(lines)}\n".encode())
+                else:
+                    await send_data(send, [event])
+        await send_body(send, b"data: [DONE]\n\n", more_body=False)
+
+
+def _answered(run: GenerationRun, answer: Answer, watch: Stopwatch) -> ComparedAnswer:
+    sequence = answer.sequences[0][0]
+    reason = sequence.finish_reason
+    had_model_at = watch.asked_at if run.leased_at is None else run.leased_at
+    return ComparedAnswer(
+        model_id=run.spec.id,
+        model_name=run.spec.name,
+        answer=sequence.text,
+        finish_reason=None if reason is None else finish_reason(reason),
+        prompt_tokens=answer.num_prompt_tokens,
+        completion_tokens=answer.num_completion_tokens,
+        load_s=round(had_model_at - watch.asked_at, 4),
+        ttft_s=None if watch.first_at is None else round(watch.first_at - had_model_at, 4),
+        total_s=round(watch.last_at - watch.asked_at, 4),
+        tokens_per_second=watch.tokens_per_second,
+        error=None,
+    )
+
+
+def _failed(run: GenerationRun, error: NativeErrorBody) -> ComparedAnswer:
+    return ComparedAnswer(
+        model_id=run.spec.id,
+        model_name=run.spec.name,
+        answer=None,
+        finish_reason=None,
+        prompt_tokens=None,
+        completion_tokens=None,
+        load_s=None,
+        ttft_s=None,
+        total_s=None,
+        tokens_per_second=None,
+        error=error,
+    )
