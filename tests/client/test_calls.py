@@ -48,6 +48,22 @@ from hostler.protocol.native_answers import Health
             "/models/gpt2/generate",
             {"text": "Hi", "temperature": 0, "num_return_sequences": 2},
         ),
+        (lambda: calls.capabilities("a/b"), "GET", "/models/a%2Fb/capabilities", None),
+        (lambda: calls.tokenize("Hi", None, True), "POST", "/tokenize", {"prompt": "Hi"}),
+        (
+            lambda: calls.tokenize([{"role": "user", "content": "Hi"}], "gpt2", False),
+            "POST",
+            "/models/gpt2/tokenize",
+            {"messages": [{"role": "user", "content": "Hi"}], "add_special_tokens": False},
+        ),
+        (lambda: calls.detokenize((1, 2), None), "POST", "/detokenize", {"tokens": [1, 2]}),
+        (lambda: calls.compare(["a"], "Hi", None, {}), "POST", "/compare", {"models": ["a"], "text": "Hi"}),
+        (
+            lambda: calls.compare(("a", "b"), None, [{"role": "user", "content": "Hi"}], {"seed": 1}),
+            "POST",
+            "/compare",
+            {"models": ["a", "b"], "messages": [{"role": "user", "content": "Hi"}], "seed": 1},
+        ),
         (lambda: calls.chat("Hi", None, None, {}), "POST", "/chat", {"message": "Hi"}),
         (
             lambda: calls.chat("Hi", "gpt2", "", {"max_length": 9}),

@@ -30,6 +30,8 @@ GENERATED = {
     },
 }
 
+DIED = {"error": {"detail": "it died", "code": "engine_dead"}}
+
 
 def not_found(_: httpx2.Request) -> httpx2.Response:
     return httpx2.Response(404, json={"detail": "no model 'x'", "code": "model_not_found"})
@@ -64,7 +66,7 @@ def test_both_clients_have_the_same_calls() -> None:
     def names_of(client: type) -> set[str]:
         return {name for name in vars(client) if not name.startswith("_")}
 
-    assert names_of(AsyncHostler) - names_of(Hostler) == {"compare", "batch", "aclose"}
+    assert names_of(AsyncHostler) - names_of(Hostler) == {"batch", "aclose"}
     assert names_of(Hostler) - names_of(AsyncHostler) == {"close"}
 
 
@@ -146,7 +148,7 @@ def test_a_streamed_chat_ends_with_the_context_to_send_next() -> None:
 
 
 def test_a_failure_within_a_stream_is_raised_after_the_text_that_came() -> None:
-    text = events({"index": 0, "text": "a", "finish_reason": None}, {"detail": "it died", "code": "engine_dead"})
+    text = events({"index": 0, "text": "a", "finish_reason": None}, DIED, "[DONE]")
 
     with blocking(lambda _: httpx2.Response(200, text=text)) as client:
         pieces = iter(client.stream("Hi"))
@@ -192,15 +194,73 @@ def test_leaving_a_stream_closes_its_connection() -> None:
     assert body.closed
 
 
-async def test_compare_asks_all_models_and_keeps_what_failed() -> None:
+COMPARED = {
+    "model_id": "gpt2",
+    "model_name": "gpt2",
+    "answer": " there",
+    "finish_reason": "stop",
+    "prompt_tokens": 1,
+    "completion_tokens": 1,
+    "load_s": 0.5,
+    "ttft_s": 0.1,
+    "total_s": 0.6,
+    "tokens_per_second": None,
+    "error": None,
+}
+NUMBERS = ("prompt_tokens", "completion_tokens", "load_s", "ttft_s", "total_s", "tokens_per_second")
+FAILED = COMPARED | dict.fromkeys(("answer", "finish_reason", *NUMBERS)) | {"model_id": "opt", **DIED}
+PIECE = {"model_id": "gpt2", "text": " there", "finish_reason": "stop"}
+STREAMED_COMPARISON = ": opt loading\n\n" + events(PIECE, COMPARED, FAILED, "[DONE]")
+
+
+async def test_a_comparison_is_one_request_in_both_clients() -> None:
+    seen: list[object] = []
+
     def answer(request: httpx2.Request) -> httpx2.Response:
-        return not_found(request) if "/missing/" in request.url.path else httpx2.Response(200, json=GENERATED)
+        seen.append((request.url.path, json.loads(request.content)))
+        return httpx2.Response(200, json={"answers": [COMPARED, FAILED]})
 
-    async with asynchronous(answer) as client:
-        answers = await client.compare(["gpt2", "missing"], "Hi")
+    with blocking(answer) as client:
+        assert client.compare(["gpt2", "opt"], "Hi", seed=1) == [COMPARED, FAILED]
+    async with asynchronous(answer) as async_client:
+        assert await async_client.compare(["gpt2", "opt"], message="Hi") == [COMPARED, FAILED]
+    assert seen == [
+        ("/compare", {"models": ["gpt2", "opt"], "text": "Hi", "seed": 1}),
+        ("/compare", {"models": ["gpt2", "opt"], "message": "Hi"}),
+    ]
 
-    assert answers["gpt2"] == GENERATED
-    assert isinstance(answers["missing"], ModelNotFoundError)
+
+async def test_a_streamed_comparison_gives_text_and_then_the_answers() -> None:
+    with blocking(lambda _: httpx2.Response(200, text=STREAMED_COMPARISON)) as client:
+        stream = client.stream_compare(["gpt2", "opt"], "Hi")
+        assert list(stream) == [PIECE]
+        assert stream.answers == [COMPARED, FAILED]
+    async with asynchronous(lambda _: httpx2.Response(200, text=STREAMED_COMPARISON)) as async_client:
+        async with async_client.stream_compare(["gpt2", "opt"], "Hi") as async_stream:
+            assert [piece async for piece in async_stream] == [PIECE]
+        assert async_stream.answers == [COMPARED, FAILED]
+
+
+def test_a_comparison_that_was_cut_off_has_no_answers() -> None:
+    with blocking(lambda _: httpx2.Response(200, text=events(PIECE, COMPARED))) as client:
+        stream = client.stream_compare(["gpt2", "opt"], "Hi")
+        list(stream)
+    with pytest.raises(ServiceError, match="some of the models"):
+        _ = stream.answers
+
+
+async def test_tokens_are_asked_for_and_spelled_by_both_clients() -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/detokenize"):
+            return httpx2.Response(200, json={"prompt": "Hi", "model_id": "gpt2"})
+        return httpx2.Response(200, json={"tokens": [7], "count": 1, "max_model_len": 8, "model_id": "gpt2"})
+
+    with blocking(answer) as client:
+        assert client.tokenize("Hi")["tokens"] == [7]
+        assert client.detokenize([7], model="gpt2")["prompt"] == "Hi"
+    async with asynchronous(answer) as async_client:
+        assert (await async_client.tokenize([{"role": "user", "content": "Hi"}]))["count"] == 1
+        assert (await async_client.detokenize([7]))["prompt"] == "Hi"
 
 
 async def test_batch_keeps_the_order_and_the_number_of_requests_at_a_time() -> None:

@@ -2,16 +2,19 @@
 
 from hostler.client.asynchronous import AsyncHostler
 from hostler.client.blocking import Hostler
-from hostler.client.calls import GenerateOptions, SamplingOptions
+from hostler.client.calls import Conversation, GenerateOptions, SamplingOptions
 from hostler.client.connection import ServerConnectionError
 from hostler.client.event_streams import AsyncEventStream, EventStream
-from hostler.client.streams import AnswerStream, AsyncAnswerStream
+from hostler.client.streams import AnswerStream, AsyncAnswerStream, AsyncComparisonStream, ComparisonStream
 
 __all__ = [
     "AnswerStream",
     "AsyncAnswerStream",
+    "AsyncComparisonStream",
     "AsyncEventStream",
     "AsyncHostler",
+    "ComparisonStream",
+    "Conversation",
     "EventStream",
     "GenerateOptions",
     "Hostler",

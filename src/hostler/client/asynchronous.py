@@ -7,11 +7,11 @@ from typing import Self, Unpack
 import httpx2
 
 from hostler.client import calls
-from hostler.client.calls import Answer, Call, GenerateOptions, SamplingOptions
+from hostler.client.calls import Answer, Call, Conversation, GenerateOptions, SamplingOptions
 from hostler.client.connection import DEFAULT_TIMEOUT_S, DEFAULT_URL, connection_errors, raise_for_error, timeouts
 from hostler.client.event_streams import AsyncEventStream
-from hostler.client.streams import AsyncAnswerStream
-from hostler.errors import HostlerError
+from hostler.client.streams import AsyncAnswerStream, AsyncComparisonStream
+from hostler.protocol.model_answers import Capabilities, ComparedAnswer, DetokenizeAnswer, TokenizeAnswer
 from hostler.protocol.native_answers import (
     AuthStatus,
     ChatAnswer,
@@ -26,7 +26,7 @@ from hostler.protocol.stable_answers import ModelHealth, PlanAnswer
 
 
 class AsyncHostler:
-    """`Hostler` for asyncio, with two calls that keep several requests going at once."""
+    """`Hostler` for asyncio, with a call that keeps several requests going at once."""
 
     def __init__(
         self,
@@ -111,23 +111,48 @@ class AsyncHostler:
         """`chat`, piece by piece; the context for the next message is in `answer`."""
         return self._stream(calls.chat(message, model, context, options))
 
+    async def tokenize(
+        self, prompt: str | Conversation, *, model: str | None = None, add_special_tokens: bool = True
+    ) -> TokenizeAnswer:
+        """Token ids of a text, or of a conversation as the model is given it. Loads the model."""
+        return await self._send(calls.tokenize(prompt, model, add_special_tokens))
+
+    async def detokenize(self, tokens: Sequence[int], *, model: str | None = None) -> DetokenizeAnswer:
+        """The text that token ids spell, special tokens included. Loads the model."""
+        return await self._send(calls.detokenize(tokens, model))
+
+    async def capabilities(self, model: str) -> Capabilities:
+        """Which values each parameter takes, every limit, and what is known of the model. Loads nothing."""
+        return await self._send(calls.capabilities(model))
+
+    async def compare(
+        self,
+        models: Sequence[str],
+        text: str | None = None,
+        *,
+        message: str | Conversation | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> list[ComparedAnswer]:
+        """One text to continue, or one message or conversation to answer, by several models at once.
+
+        In the order of `models`, each with its timings, or with the `error` that it met."""
+        return (await self._send(calls.compare(models, text, message, options)))["answers"]
+
+    def stream_compare(
+        self,
+        models: Sequence[str],
+        text: str | None = None,
+        *,
+        message: str | Conversation | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> AsyncComparisonStream:
+        """`compare`, piece by piece. The request is sent when the iteration begins."""
+        call = calls.compare(models, text, message, options).streamed()
+        return AsyncComparisonStream(self._http.stream(call.method, call.path, json=call.body), self.base_url)
+
     async def auth_status(self) -> AuthStatus:
         """Whether the server has a Hugging Face token, and which models need one."""
         return await self._send(calls.auth_status())
-
-    async def compare(
-        self, models: Sequence[str], prompt: str, **options: Unpack[GenerateOptions]
-    ) -> dict[str, GenerateAnswer | HostlerError]:
-        """One prompt to several models at once; by model, its answer or why there is none."""
-
-        async def ask(model: str) -> GenerateAnswer | HostlerError:
-            try:
-                return await self.generate(prompt, model=model, **options)
-            except HostlerError as error:
-                return error
-
-        answers = await asyncio.gather(*map(ask, models))
-        return dict(zip(models, answers, strict=True))
 
     async def batch(
         self, model: str, prompts: Sequence[str], *, concurrency: int = 8, **options: Unpack[GenerateOptions]

@@ -1,14 +1,16 @@
 """The blocking client."""
 
+from collections.abc import Sequence
 from typing import Self, Unpack
 
 import httpx2
 
 from hostler.client import calls
-from hostler.client.calls import Answer, Call, GenerateOptions, SamplingOptions
+from hostler.client.calls import Answer, Call, Conversation, GenerateOptions, SamplingOptions
 from hostler.client.connection import DEFAULT_TIMEOUT_S, DEFAULT_URL, connection_errors, raise_for_error, timeouts
 from hostler.client.event_streams import EventStream
-from hostler.client.streams import AnswerStream
+from hostler.client.streams import AnswerStream, ComparisonStream
+from hostler.protocol.model_answers import Capabilities, ComparedAnswer, DetokenizeAnswer, TokenizeAnswer
 from hostler.protocol.native_answers import (
     AuthStatus,
     ChatAnswer,
@@ -107,6 +109,45 @@ class Hostler:
     ) -> AnswerStream[ChatAnswer]:
         """`chat`, piece by piece; the context for the next message is in `answer`."""
         return self._stream(calls.chat(message, model, context, options))
+
+    def tokenize(
+        self, prompt: str | Conversation, *, model: str | None = None, add_special_tokens: bool = True
+    ) -> TokenizeAnswer:
+        """Token ids of a text, or of a conversation as the model is given it. Loads the model."""
+        return self._send(calls.tokenize(prompt, model, add_special_tokens))
+
+    def detokenize(self, tokens: Sequence[int], *, model: str | None = None) -> DetokenizeAnswer:
+        """The text that token ids spell, special tokens included. Loads the model."""
+        return self._send(calls.detokenize(tokens, model))
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Which values each parameter takes, every limit, and what is known of the model. Loads nothing."""
+        return self._send(calls.capabilities(model))
+
+    def compare(
+        self,
+        models: Sequence[str],
+        text: str | None = None,
+        *,
+        message: str | Conversation | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> list[ComparedAnswer]:
+        """One text to continue, or one message or conversation to answer, by several models at once.
+
+        In the order of `models`, each with its timings, or with the `error` that it met."""
+        return self._send(calls.compare(models, text, message, options))["answers"]
+
+    def stream_compare(
+        self,
+        models: Sequence[str],
+        text: str | None = None,
+        *,
+        message: str | Conversation | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> ComparisonStream:
+        """`compare`, piece by piece. The request is sent when the iteration begins."""
+        call = calls.compare(models, text, message, options).streamed()
+        return ComparisonStream(self._http.stream(call.method, call.path, json=call.body), self.base_url)
 
     def auth_status(self) -> AuthStatus:
         """Whether the server has a Hugging Face token, and which models need one."""

@@ -1,5 +1,6 @@
 """The native interface without a network: what to send for each call, and what its answer means."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Generic, TypedDict, TypeVar
@@ -8,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from hostler.errors import HostlerError, InvalidRequestError, RequestError, ServiceError, subclasses_by_code
+from hostler.protocol.model_answers import Capabilities, CompareAnswer, DetokenizeAnswer, TokenizeAnswer
 from hostler.protocol.native_answers import (
     AuthStatus,
     ChatAnswer,
@@ -22,6 +24,8 @@ from hostler.protocol.stable_answers import EventsPage, ModelHealth, PlanAnswer
 from hostler.types import EarlyStopping
 
 Answer = TypeVar("Answer")
+Conversation = Sequence[Mapping[str, object]]
+"""Messages as OpenAI spells them: `{"role": "user", "content": "Hi"}`."""
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -108,6 +112,36 @@ def chat(message: str, model: str | None, context: str | None, options: Sampling
     if context is not None:
         body["context"] = context
     return Call("POST", f"{_path_of(model)}/chat", ChatAnswer, body)
+
+
+def tokenize(prompt: str | Conversation, model: str | None, add_special_tokens: bool) -> Call[TokenizeAnswer]:
+    """Of a text, or of a conversation."""
+    body: dict[str, object] = {"prompt": prompt} if isinstance(prompt, str) else {"messages": list(prompt)}
+    if not add_special_tokens:
+        body["add_special_tokens"] = False
+    return Call("POST", f"{_path_of(model)}/tokenize", TokenizeAnswer, body)
+
+
+def detokenize(tokens: Sequence[int], model: str | None) -> Call[DetokenizeAnswer]:
+    return Call("POST", f"{_path_of(model)}/detokenize", DetokenizeAnswer, {"tokens": list(tokens)})
+
+
+def capabilities(model: str) -> Call[Capabilities]:
+    return Call("GET", f"{_path_of(model)}/capabilities", Capabilities)
+
+
+def compare(
+    models: Sequence[str], text: str | None, message: str | Conversation | None, options: SamplingOptions
+) -> Call[CompareAnswer]:
+    """A text to continue, or a message, or a whole conversation, to answer."""
+    body: dict[str, object] = {"models": list(models), **options}
+    if text is not None:
+        body["text"] = text
+    if isinstance(message, str):
+        body["message"] = message
+    elif message is not None:
+        body["messages"] = list(message)
+    return Call("POST", "/compare", CompareAnswer, body)
 
 
 def auth_status() -> Call[AuthStatus]:

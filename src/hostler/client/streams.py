@@ -9,7 +9,10 @@ import msgspec
 from hostler.client.calls import Answer, read_answer, read_error
 from hostler.client.line_streams import AsyncLineStream, LineStream
 from hostler.errors import ServiceError
+from hostler.protocol.model_answers import ComparedAnswer, ComparedText
 from hostler.protocol.native_answers import StreamedText
+
+_DONE = b"[DONE]"
 
 
 class EventReader(Generic[Answer]):
@@ -26,13 +29,12 @@ class EventReader(Generic[Answer]):
         Raises:
             HostlerError: the server failed on the way.
         """
-        data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
-        if data in ("", "[DONE]"):
+        content = _data_of(line)
+        if content in (b"", _DONE):
             return None
-        content = data.encode()
         keys = read_answer(content, dict[str, msgspec.Raw])
-        if "detail" in keys:
-            raise read_error(500, content)
+        if "error" in keys:
+            raise read_error(500, bytes(keys["error"]))
         if "text" in keys and "index" in keys:
             return read_answer(content, StreamedText)
         self.answer = read_answer(content, self._answer_type)
@@ -47,6 +49,39 @@ class EventReader(Generic[Answer]):
         if self.answer is None:
             raise ServiceError("the stream has not come to its end: the whole answer is its last event")
         return self.answer
+
+
+class ComparisonReader:
+    """Understands the lines of a streamed comparison."""
+
+    def __init__(self) -> None:
+        self._answers: list[ComparedAnswer] = []
+        self._is_complete = False
+
+    def read(self, line: str) -> ComparedText | None:
+        """The piece of one model's answer in a line; `None` when there is none in it."""
+        content = _data_of(line)
+        self._is_complete = self._is_complete or content == _DONE
+        if content in (b"", _DONE):
+            return None
+        if "answer" in read_answer(content, dict[str, msgspec.Raw]):
+            self._answers.append(read_answer(content, ComparedAnswer))
+            return None
+        return read_answer(content, ComparedText)
+
+    def whole(self) -> list[ComparedAnswer]:
+        """
+        Raises:
+            ServiceError: the stream has not come to its end.
+        """
+        if not self._is_complete:
+            raise ServiceError("the stream has not come to its end: some of the models have not answered")
+        return list(self._answers)
+
+
+def _data_of(line: str) -> bytes:
+    """Empty for comments, and for fields that the data repeats."""
+    return line.removeprefix("data:").strip().encode() if line.startswith("data:") else b""
 
 
 class AnswerStream(LineStream[StreamedText], Generic[Answer]):
@@ -77,4 +112,33 @@ class AsyncAnswerStream(AsyncLineStream[StreamedText], Generic[Answer]):
 
     @property
     def answer(self) -> Answer:
+        return self._reader.whole()
+
+
+class ComparisonStream(LineStream[ComparedText]):
+    """Iterate over it for the text of all models as it comes; `answers` are the whole of it afterwards.
+
+    A loop that is left early is to be followed by `close`, or stand in a `with`: that ends all generations.
+    """
+
+    def __init__(self, opening: AbstractContextManager[httpx2.Response], base_url: str) -> None:
+        self._reader = ComparisonReader()
+        super().__init__(opening, base_url, self._reader.read)
+
+    @property
+    def answers(self) -> list[ComparedAnswer]:
+        """In the order in which the models ended."""
+        return self._reader.whole()
+
+
+class AsyncComparisonStream(AsyncLineStream[ComparedText]):
+    """`ComparisonStream` for `async for` and `async with`."""
+
+    def __init__(self, opening: AbstractAsyncContextManager[httpx2.Response], base_url: str) -> None:
+        self._reader = ComparisonReader()
+        super().__init__(opening, base_url, self._reader.read)
+
+    @property
+    def answers(self) -> list[ComparedAnswer]:
+        """In the order in which the models ended."""
         return self._reader.whole()
