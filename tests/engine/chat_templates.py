@@ -1,0 +1,39 @@
+"""Chat templates in the manner of several families, written for the tests."""
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+NO_SYSTEM = (
+    "{{ bos_token }}{% if messages[0].role == 'system' %}"
+    "{{ raise_exception('there is no system role here') }}{% endif %}"
+    "{% for message in messages %}"
+    "{% if (message.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('user and assistant take turns') }}{% endif %}"
+    "[{{ 'model' if message.role == 'assistant' else 'user' }}] {{ message.content | trim }} [end]\n"
+    "{% endfor %}{% if add_generation_prompt %}[model] {% endif %}"
+)
+TOOLS = (
+    "{% for message in messages %}"
+    "{% if message.role == 'tool' %}<tool {{ message.name }} {{ message.tool_call_id }}>{{ message.content }}</tool>\n"
+    "{% else %}<|im_start|>{{ message.role }}\n{{ message.content }}"
+    "{% for call in message.tool_calls or [] %}<call {{ call.type }} {{ call.id }}>{{ call.function.name }}("
+    "{% if call.function.arguments is mapping %}"
+    "{% for name, value in call.function.arguments.items() %}{{ name }}={{ value | tojson }};{% endfor %}"
+    "{% else %}{{ call.function.arguments }}{% endif %})</call>{% endfor %}<|im_end|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+REASONING = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}{{ ' ' ~ message.name if message.name }}\n"
+    "{% if message.reasoning_content is string and message.reasoning_content %}"
+    "<think>\n{{ message.reasoning_content }}\n</think>\n{% endif %}"
+    "{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+)
+MARKED = (
+    "{% for message in messages %}{% if message.role == 'assistant' %}"
+    "<|im_start|>assistant\n{% generation %}{{ message.content }}<|im_end|>{% endgeneration %}\n"
+    "{% else %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+ALL = {"chatml": CHATML, "no_system": NO_SYSTEM, "tools": TOOLS, "reasoning": REASONING, "marked": MARKED}
