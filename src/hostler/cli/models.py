@@ -92,6 +92,17 @@ def plan(model: Model, url: Url = DEFAULT_URL, api_key: ApiKey = None, as_json: 
 
 @app.command()
 @reports_errors
+def capabilities(model: Model, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Print, as JSON, which values a model's parameters take, every limit, and what is known of it. Loads nothing."""
+    from hostler.cli import explaining
+    from hostler.client import Hostler
+
+    with Hostler(url, api_key=api_key) as server:
+        typer.echo(explaining.to_json(server.capabilities(model)))
+
+
+@app.command()
+@reports_errors
 def events(
     model: Annotated[str | None, typer.Argument(help="One model alone.")] = None,
     url: Url = DEFAULT_URL,
