@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from hostler.protocol.openai_chat import ChatCompletionRequest
 from hostler.protocol.tokenizer import MAX_TOKENS_TO_SPELL, DetokenizeRequest, TokenizeRequest
 from hostler.types import ChatMessage, ChatPrompt, TextPrompt
 
@@ -13,6 +14,14 @@ def test_a_prompt_is_text_and_messages_are_a_conversation() -> None:
     assert TokenizeRequest.model_validate({"prompt": "a"}).as_prompt() == TextPrompt(text="a")
     chat = TokenizeRequest.model_validate({"messages": MESSAGES}).as_prompt()
     assert chat == ChatPrompt(messages=[ChatMessage(role="user", content="hi")])
+
+
+def test_a_conversation_is_rendered_as_the_chat_route_would() -> None:
+    messages = [*MESSAGES, {"role": "assistant", "content": "he"}]
+    for how in ({"continue_final_message": True}, {"add_generation_prompt": False}, {}):
+        asked: dict[str, Any] = {"messages": messages, **how}
+        chat = ChatCompletionRequest.model_validate({"model": "m", **asked})
+        assert TokenizeRequest.model_validate(asked).as_prompt() == chat.prompt()
 
 
 def test_an_empty_prompt_is_one() -> None:
@@ -33,6 +42,7 @@ def test_null_is_the_default_of_every_optional_field() -> None:
         ({"messages": []}, "messages"),
         ({"prompt": "a", "add_special_tokens": "no"}, "add_special_tokens"),
         ({"prompt": ["a"]}, "prompt"),
+        ({"messages": MESSAGES, "continue_final_message": True}, "continue_final_message"),
         ({"prompt": "a", "return_token_strs": True}, "return_token_strs"),
     ],
 )

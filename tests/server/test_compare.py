@@ -140,7 +140,7 @@ async def test_a_silent_comparison_says_what_each_model_waits_for() -> None:
     async with listening(timing) as (port, launcher, _):
         gate = launcher.model("tiny-text").load_gate = launcher.model("tiny-chat").load_gate = asyncio.Event()
         reader, writer = await post(port, "/compare", BOTH | {"stream": True})
-        await reader.readuntil(b": tiny-text loading\n: tiny-chat loading\n\n")
+        await reader.readuntil(b": tiny-text: loading\n: tiny-chat: loading\n\n")
         gate.set()
         await reader.readuntil(b"data: [DONE]\n\n")
         writer.close()

@@ -11,7 +11,7 @@ from hostler.protocol.fields import Integer, TokenCount
 from hostler.protocol.openai import AnswerHead, ChunkHead, SamplingRequest, Usage
 from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, without_inert_fields
 from hostler.protocol.openai_logprobs import ChatLogprobs
-from hostler.protocol.openai_messages import Messages, chat_messages
+from hostler.protocol.openai_messages import Messages, chat_messages, checked_continuation
 from hostler.types import ChatPrompt, SamplingParams
 
 MAX_TOP_LOGPROBS = 20
@@ -42,12 +42,7 @@ class ChatCompletionBody(SamplingRequest):
     @field_validator("continue_final_message")
     @classmethod
     def _continues_an_answer(cls, value: bool | None, info: ValidationInfo) -> bool | None:
-        if value and info.data.get("add_generation_prompt"):
-            raise ValueError("Input should not be true beside add_generation_prompt; leave one of them out")
-        last = info.data["messages"][-1] if "messages" in info.data else None
-        if value and last is not None and not (last.role == "assistant" and last.text):
-            raise ValueError("Input should be true only where the last message is an assistant's, with content")
-        return value
+        return checked_continuation(value, info)
 
     @field_validator("max_completion_tokens")
     @classmethod

@@ -144,6 +144,16 @@ Messages = Annotated[
 ]
 
 
+def checked_continuation(value: bool | None, info: ValidationInfo) -> bool | None:
+    """What the validator of `continue_final_message` does; `messages` and `add_generation_prompt` stand before it."""
+    if value and info.data.get("add_generation_prompt"):
+        raise ValueError("Input should not be true beside add_generation_prompt; leave one of them out")
+    messages = info.data.get("messages")
+    if value and messages and not (messages[-1].role == "assistant" and messages[-1].text):
+        raise ValueError("Input should be true only where the last message is an assistant's, with content")
+    return value
+
+
 def chat_messages(messages: Sequence[Message]) -> list[ChatMessage]:
     """The conversation in Hostler's vocabulary; a developer speaks as the system does."""
     functions: dict[str, str] = {}

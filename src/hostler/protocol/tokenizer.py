@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from hostler.protocol.fields import MAX_TOKEN_ID, KeepAlive, RequestBody, alternatives, exactly_one
-from hostler.protocol.openai_messages import Messages, chat_messages
+from hostler.protocol.openai_messages import Messages, chat_messages, checked_continuation
 from hostler.types import ChatPrompt, TextPrompt
 
 MAX_TOKENS_TO_SPELL = 2**20
@@ -30,12 +30,21 @@ class TokenizeRequest(TokenizerRequest):
         Messages | None,
         Field(examples=[[{"role": "user", "content": "Hello there"}]]),
     ] = None
-    """Rendered as they would be for an answer, with the beginning of that."""
+    """Rendered as they would be for an answer."""
+    add_generation_prompt: Annotated[bool | None, Field(examples=[True])] = None
+    """End `messages` with what begins an answer. Default true."""
+    continue_final_message: Annotated[bool | None, Field(examples=[False])] = None
+    """Go on with the last of the `messages`, an assistant's, instead of beginning a new one."""
     prompt: Annotated[str | None, Field(validate_default=True, examples=["Hello there"])] = None
     """Exactly one of the two is needed."""
     add_special_tokens: Annotated[bool | None, Field(examples=[True])] = None
     """Whether a `prompt` gets the tokens that the tokenizer puts around a text. A conversation has those of its
     template. Default true."""
+
+    @field_validator("continue_final_message")
+    @classmethod
+    def _continues_an_answer(cls, value: bool | None, info: ValidationInfo) -> bool | None:
+        return checked_continuation(value, info)
 
     @field_validator("prompt")
     @classmethod
@@ -44,7 +53,11 @@ class TokenizeRequest(TokenizerRequest):
 
     def as_prompt(self) -> TextPrompt | ChatPrompt:
         if self.messages is not None:
-            return ChatPrompt(messages=chat_messages(self.messages))
+            return ChatPrompt(
+                messages=chat_messages(self.messages),
+                continue_last=bool(self.continue_final_message),
+                add_generation_prompt=self.add_generation_prompt is not False,
+            )
         return TextPrompt(text=self.prompt or "")
 
 

@@ -65,7 +65,7 @@ class Comparison:
 
     def describe_waits(self) -> Iterator[str]:
         """One line for each that has not ended."""
-        return (f"{run.spec.id} {run.describe_wait()}" for run in self._runs if run.spec.id not in self._ended)
+        return (f"{run.spec.id}: {run.describe_wait()}" for run in self._runs if run.spec.id not in self._ended)
 
     async def events(self, quiet_s: float) -> AsyncGenerator[Event | None, None]:
         """What happens until all have ended; `None` whenever nothing did for `quiet_s` seconds.
