@@ -165,7 +165,7 @@ class SamplingParams(Struct, frozen=True, omit_defaults=True):
     stop_token_ids: list[int] = []
     ignore_eos: bool = False
     skip_special_tokens: bool = True
-    """Leave special tokens out of the text."""
+    """Leave special tokens out of the text. The one that ends a sequence never is text."""
     beams: BeamParams | None = None
     """Temperature, truncations and seed mean nothing to a beam search; nothing of it is streamed before its end."""
     logprobs: int | None = None
@@ -184,7 +184,8 @@ class Admission(Struct, frozen=True):
     num_dropped_messages: int = 0
     """How many of a `ChatPrompt`'s messages were left out to make it fit."""
     prompt_text: str = ""
-    """The prompt as the tokenizer spells it, without special tokens; what `prompt included` means natively."""
+    """The prompt as the tokenizer spells it, special tokens as the answer has them; what `prompt included` means
+    natively."""
 
 
 class TokenLogprob(Struct, frozen=True, omit_defaults=True):

@@ -28,6 +28,12 @@ def test_null_is_the_default_of_every_optional_field() -> None:
     assert chat(**nulls) == chat()
 
 
+def test_special_tokens_are_left_out_unless_the_request_wants_them() -> None:
+    assert generate().skip_special_tokens
+    assert not generate(skip_special_tokens=False).skip_special_tokens
+    assert not chat(skip_special_tokens=False).skip_special_tokens
+
+
 def test_a_text_is_a_prompt_and_so_is_each_of_several() -> None:
     assert GenerateRequest(text="").prompts() == [TextPrompt(text="")]
     assert GenerateRequest(texts=["a", "b"]).prompts() == [TextPrompt(text="a"), TextPrompt(text="b")]

@@ -41,6 +41,7 @@ def test_every_supported_field_reaches_the_engine() -> None:
         min_tokens=2,
         stop_token_ids=[9],
         ignore_eos=True,
+        skip_special_tokens=False,
     ).sampling_params()
     assert params == SamplingParams(
         max_tokens=5,
@@ -58,6 +59,7 @@ def test_every_supported_field_reaches_the_engine() -> None:
         min_tokens=2,
         stop_token_ids=[9],
         ignore_eos=True,
+        skip_special_tokens=False,
     )
 
 

@@ -46,6 +46,8 @@ class NativeSampling(BeamFields):
     seed: Seed | None = None
     stop: Stop | None = None
     """One string or several; none of them is part of the answer."""
+    skip_special_tokens: bool | None = None
+    """Leave special tokens out of the text. Default true."""
     priority: Priority | None = None
     """Of the requests that wait for the model's next step, lower numbers are served first. Default 0."""
     keep_alive: KeepAlive | None = None
@@ -93,6 +95,7 @@ class NativeSampling(BeamFields):
             top_k=DEFAULT_TOP_K if self.top_k is None else self.top_k,
             seed=self.seed,
             stop=self.stop,
+            skip_special_tokens=self.skip_special_tokens,
         )
 
 

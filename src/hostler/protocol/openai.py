@@ -69,6 +69,8 @@ class SamplingRequest(BeamFields):
     """Extension."""
     ignore_eos: bool | None = None
     """Extension. Go on to `max_tokens`."""
+    skip_special_tokens: bool | None = None
+    """Extension. Leave special tokens out of the text. Default true."""
     priority: Priority | None = None
     """Extension. Of the requests that wait for the model's next step, lower numbers are served first. Default 0."""
 
@@ -136,6 +138,7 @@ class SamplingRequest(BeamFields):
                 stop=self.stop,
                 stop_token_ids=self.stop_token_ids,
                 ignore_eos=self.ignore_eos,
+                skip_special_tokens=self.skip_special_tokens,
             )
         )
 

@@ -60,6 +60,7 @@ FIELDS: dict[str, Any] = {
     "repetition_penalty": 1.1,
     "role": "user",
     "seed": 7,
+    "skip_special_tokens": True,
     "stop": ["\n\n"],
     "stop_token_ids": [0],
     "stream": False,

@@ -82,7 +82,9 @@ class InputProcessor:
             num_prompt_tokens=len(token_ids),
             max_tokens=max_tokens,
             num_dropped_messages=num_dropped,
-            prompt_text=self._tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False),
+            prompt_text=self._tokenizer.decode(
+                token_ids, skip_special_tokens=params.skip_special_tokens, clean_up_tokenization_spaces=False
+            ),
         )
         # Where nothing is generated there is nothing to search.
         is_search = params.beams is not None and max_tokens > 0

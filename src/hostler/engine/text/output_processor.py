@@ -1,13 +1,14 @@
 """From token ids to text: whole characters only, stop strings applied; and to logprobs where they were asked for."""
 
 import copy
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.beams.search import BeamSearch, Candidate, Hypothesis
-from hostler.engine.request import Request
+from hostler.engine.request import Request, TokenScore
 from hostler.engine.text.token_speller import TokenSpeller
 from hostler.types import FinishReason, TokenDelta, TokenLogprobs
 
@@ -26,8 +27,12 @@ class IncrementalDetokenizer:
     MAX_CONTEXT_TOKENS = 48
     """Enough for an emoji of many characters, none of which has a token of its own."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt_token_ids: list[int]) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, prompt_token_ids: list[int], *, skip_special_tokens: bool = True
+    ) -> None:
+        """`skip_special_tokens`: they are no text."""
         self._tokenizer = tokenizer
+        self._skip_special_tokens = skip_special_tokens
         self._window = self._context(prompt_token_ids)
         self._num_read = len(self._window)
         """Tokens of the window whose text has been given out."""
@@ -74,7 +79,9 @@ class IncrementalDetokenizer:
 
     def _decode(self, token_ids: list[int]) -> str:
         # Tidying would take back spaces that have been sent, and is not told to the bytes of logprobs.
-        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text: str = self._tokenizer.decode(
+            token_ids, skip_special_tokens=self._skip_special_tokens, clean_up_tokenization_spaces=False
+        )
         return text
 
 
@@ -207,20 +214,33 @@ class OutputProcessor:
 
     def _new_text(self, request: Request) -> tuple[IncrementalDetokenizer, StopStrings]:
         context = [] if request.encoder_token_ids is not None else request.prompt_token_ids
-        return IncrementalDetokenizer(self._tokenizer, context), StopStrings(request.params.stop)
+        detokenizer = IncrementalDetokenizer(
+            self._tokenizer, context, skip_special_tokens=request.params.skip_special_tokens
+        )
+        return detokenizer, StopStrings(request.params.stop)
 
     def _prompt_logprobs(self, request: Request) -> list[TokenLogprobs]:
         """What has been kept of the prompt until its first token came."""
         if not request.prompt_scores or len(request.output_token_ids) != 1:
             return []
-        return self._speller.spell(request.prompt_scores, begins_text=True)
+        return self._spell(request, request.prompt_scores, begins_text=True)
 
     def _logprobs(self, request: Request, *, is_end_token: bool) -> list[TokenLogprobs]:
         if not request.output_scores:
             return []
-        begins_text = request.encoder_token_ids is not None and len(request.output_token_ids) == 1
-        spelled = self._speller.spell(request.output_scores[-1:], begins_text=begins_text)
+        before: Iterator[int] = itertools.islice(request.output_token_ids, len(request.output_token_ids) - 1)
+        if request.encoder_token_ids is None:
+            before = itertools.chain(request.prompt_token_ids, before)
+        # Special tokens that are left out are no text: what follows them begins it.
+        begins_text = all(
+            request.params.skip_special_tokens and self._speller.bytes_of(token_id) is None for token_id in before
+        )
+        spelled = self._spell(request, request.output_scores[-1:], begins_text=begins_text)
         return [msgspec.structs.replace(token, bytes=None) for token in spelled] if is_end_token else spelled
+
+    def _spell(self, request: Request, scores: list[TokenScore], *, begins_text: bool) -> list[TokenLogprobs]:
+        skip_special_tokens = request.params.skip_special_tokens
+        return self._speller.spell(scores, begins_text=begins_text, skip_special_tokens=skip_special_tokens)
 
     def free(self, request: Request) -> None:
         """Forget a sequence."""

@@ -29,20 +29,29 @@ class TokenSpeller:
         self._special_ids.update(tokenizer.all_special_ids)
         self._bytes: dict[int, bytes | None] = {}
 
-    def spell(self, scores: list[TokenScore], *, begins_text: bool) -> list[TokenLogprobs]:
-        """`begins_text`: no text precedes these tokens, so that a tokenizer may drop the space before the first."""
+    def spell(
+        self, scores: list[TokenScore], *, begins_text: bool, skip_special_tokens: bool = True
+    ) -> list[TokenLogprobs]:
+        """`begins_text`: no text precedes these tokens, so that a tokenizer may drop the space before the first.
+        `skip_special_tokens`: special tokens are no text."""
         spelled: list[TokenLogprobs] = []
         for score in scores:
-            own = self._spell(score.token_id, score.logprob, begins_text=begins_text)
-            top = [self._spell(token_id, logprob, begins_text=begins_text) for token_id, logprob in score.top]
+            own, *top = (
+                self._spell(token_id, logprob, begins_text=begins_text, skip_special_tokens=skip_special_tokens)
+                for token_id, logprob in [(score.token_id, score.logprob), *score.top]
+            )
             spelled.append(
                 TokenLogprobs(token_id=own.token_id, text=own.text, bytes=own.bytes, logprob=own.logprob, top=top)
             )
             begins_text = begins_text and own.bytes is None
         return spelled
 
-    def _spell(self, token_id: int, logprob: float | None, *, begins_text: bool) -> TokenLogprob:
+    def _spell(
+        self, token_id: int, logprob: float | None, *, begins_text: bool, skip_special_tokens: bool
+    ) -> TokenLogprob:
         raw = self.bytes_of(token_id)
+        if raw is None and not skip_special_tokens:
+            raw = self._read(token_id)
         if raw is None:
             name = self._tokenizer.convert_ids_to_tokens(token_id)
             return TokenLogprob(token_id=token_id, text=str(name), bytes=None, logprob=logprob)
@@ -51,7 +60,7 @@ class TokenSpeller:
         return TokenLogprob(token_id=token_id, text=_display(raw), bytes=raw, logprob=logprob)
 
     def bytes_of(self, token_id: int) -> bytes | None:
-        """What a token adds to the UTF-8 of a text that has begun; `None` for special tokens, which are no text."""
+        """What a token adds to the UTF-8 of a text that has begun; `None` for special tokens, mostly no text."""
         if token_id not in self._bytes:
             self._bytes[token_id] = None if token_id in self._special_ids else self._read(token_id)
         return self._bytes[token_id]
