@@ -127,6 +127,27 @@ class BeamParams(Struct, frozen=True, omit_defaults=True):
     """`None`: the model's own, mostly `False`."""
 
 
+class ConstraintKind(StrEnum):
+    """What a `Constraint` is written in."""
+
+    JSON_SCHEMA = "json_schema"
+    REGEX = "regex"
+    """That of Rust's `regex`; of the whole text."""
+    CHOICE = "choice"
+    """A JSON list of texts, one of which it is."""
+    GRAMMAR = "grammar"
+    """Lark's form, or GBNF."""
+
+
+class Constraint(Struct, frozen=True):
+    """What the text of an answer must be, once it is whole; one that is cut short is its beginning."""
+
+    kind: ConstraintKind
+    text: str
+    param: str
+    """The field of the request that it came from; errors name it."""
+
+
 class SamplingParams(Struct, frozen=True, omit_defaults=True):
     """How to choose tokens and when to stop, for one request. Ranges are checked by `hostler.protocol`."""
 
@@ -166,6 +187,8 @@ class SamplingParams(Struct, frozen=True, omit_defaults=True):
     ignore_eos: bool = False
     skip_special_tokens: bool = True
     """Leave special tokens out of the text. The one that ends a sequence never is text."""
+    constraint: Constraint | None = None
+    """Not with `beams`, `ignore_eos` or `min_tokens`: the grammar says where a text may end."""
     beams: BeamParams | None = None
     """Temperature, truncations and seed mean nothing to a beam search; nothing of it is streamed before its end."""
     logprobs: int | None = None

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from hostler.engine.beams.search import BeamSearch, Candidate, Hypothesis
 from hostler.engine.request import Request
-from hostler.engine.runner import ModelRunner, NumericalFailure, PrefixKeeper
+from hostler.engine.runner import Failure, GrammarFailure, ModelRunner, PrefixKeeper
 from hostler.engine.scheduler import Scheduler, SchedulerOutput
-from hostler.errors import EngineRequestError, HostlerError, ServiceError
+from hostler.errors import EngineRequestError, HostlerError, InvalidRequestError, ServiceError
 from hostler.types import FinishReason, TokenDelta
 
 logger = logging.getLogger(__name__)
@@ -98,17 +98,15 @@ class EngineCore:
             self._fail_step(scheduled, exc, output)
             return output
         self._num_failed_steps = 0
-        broken = [request for request, outcome in outcomes.items() if isinstance(outcome, NumericalFailure)]
+        broken = {request: outcome for request, outcome in outcomes.items() if isinstance(outcome, Failure)}
         tokens = {request: outcome for request, outcome in outcomes.items() if isinstance(outcome, int)}
         for request, token_id, reason in self._scheduler.update_from_output(scheduled, tokens):
             self._answer(request, token_id, reason, output)
         for request, outcome in outcomes.items():
             if isinstance(outcome, list) and request.search is not None:
                 self._advance(request, request.search, outcome, output)
-        for request in broken:
-            logger.error("logits_not_numbers request_id=%d num_tokens=%d", request.request_id, request.num_tokens)
-            message = "the model computed something that is not a number; try another dtype"
-            self._fail(request, output, EngineRequestError(message))
+        for request, failure in broken.items():
+            self._fail(request, output, _error_of(request, failure))
         return output
 
     def _advance(
@@ -197,6 +195,14 @@ class EngineCore:
     def _drop_what_left(self) -> None:
         if self._keeper is not None:
             self._keeper.drop(self._scheduler.kv_cache.take_dropped())
+
+
+def _error_of(request: Request, failure: Failure) -> HostlerError:
+    if isinstance(failure, GrammarFailure):
+        param = request.params.constraint.param if request.params.constraint is not None else None
+        return InvalidRequestError(f"{param} could not be followed to its end: {failure}"[:500], param=param)
+    logger.error("logits_not_numbers request_id=%d num_tokens=%d", request.request_id, request.num_tokens)
+    return EngineRequestError("the model computed something that is not a number; try another dtype")
 
 
 def _is_out_of_memory(exc: Exception) -> bool:

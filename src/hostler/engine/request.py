@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from hostler.engine.beams.search import BeamSearch, Candidate
+from hostler.engine.constraints.matcher import GrammarMatcher
 from hostler.types import FinishReason, SamplingParams
 
 
@@ -57,6 +58,8 @@ class Request:
     """The best beam's in a beam search; the others have as many."""
     search: BeamSearch | None = None
     """Set in a beam search alone."""
+    matcher: GrammarMatcher | None = None
+    """Where its text has to follow a grammar: how far it has come there."""
     num_computed_tokens: int = 0
     """Tokens whose keys and values are in the cache."""
     num_cached_tokens: int = 0

@@ -12,7 +12,12 @@ class NumericalFailure(Exception):
     """Marks a sequence whose logits are not numbers; a value in `ModelRunner.execute`'s answer, never raised."""
 
 
-Outcome = int | list[Candidate] | NumericalFailure
+class GrammarFailure(Exception):
+    """Marks a sequence whose grammar cannot be followed any further, and says why; never raised either."""
+
+
+Failure = NumericalFailure | GrammarFailure
+Outcome = int | list[Candidate] | Failure
 """A sequence's next token; for a beam search, how its beams may go on, best first."""
 
 

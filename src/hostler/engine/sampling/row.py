@@ -13,6 +13,7 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
+from hostler.engine.constraints.matcher import GrammarMatcher
 from hostler.engine.request import Request
 from hostler.engine.sampling.generation_rules import GenerationRules
 from hostler.types import SamplingParams
@@ -42,10 +43,25 @@ class SequenceSampler:
         return float(torch.rand((), generator=self._generator, dtype=torch.float64))
 
     def adjust(self, logits: torch.Tensor) -> None:
-        """Penalties, bias, the ban on ending early, then the model's own rules, as in `generate`. In place.
+        """Penalties, bias, the ban on ending early, then the model's own rules, as in `generate`; at last what a
+        grammar forbids. In place.
 
         `logits`: one row, `[1, vocab_size]` float32.
         """
+        matcher = self._request.matcher
+        if matcher is None:
+            self._bend(logits)
+            return
+        unbent = logits.clone()
+        self._bend(logits)
+        forbidden = _forbidden(matcher, logits)
+        logits.masked_fill_(forbidden, -torch.inf)
+        if not torch.isfinite(logits).any():
+            # A rule forbids just what the grammar asks for; the text has to be whole, whatever else was wished.
+            logits.copy_(unbent.masked_fill_(forbidden, -torch.inf))
+
+    def _bend(self, logits: torch.Tensor) -> None:
+        """What only makes tokens more or less likely, and the rules that `generate` knows."""
         output_ids = self._request.output_token_ids
         if output_ids and (self.params.presence_penalty or self.params.frequency_penalty):
             ids, counts = torch.tensor(output_ids, device=self._device).unique(return_counts=True)
@@ -84,7 +100,17 @@ class SequenceSampler:
             or params.logit_bias
             or params.min_tokens
             or self._rules
+            or self._request.matcher is not None
         )
+
+
+def _forbidden(matcher: GrammarMatcher, logits: torch.Tensor) -> torch.Tensor:
+    """`[1, vocab_size]` bool. A model may have more logits than its tokenizer has tokens, and fewer."""
+    allowed = torch.frombuffer(bytearray(matcher.allowed()), dtype=torch.uint8)
+    forbidden = torch.ones_like(logits, dtype=torch.bool, device="cpu")
+    known = min(len(allowed), logits.shape[-1])
+    torch.eq(allowed[:known], 0, out=forbidden[0, :known])
+    return forbidden.to(logits.device)
 
 
 def warpers(params: SamplingParams) -> list[LogitsProcessor]:

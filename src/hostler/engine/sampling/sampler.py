@@ -9,7 +9,7 @@ presence and frequency penalty, and `logit_bias`. What a sequence changes in its
 import torch
 
 from hostler.engine.request import Request
-from hostler.engine.runner import NumericalFailure
+from hostler.engine.runner import Failure, GrammarFailure, NumericalFailure
 from hostler.engine.sampling.batch import argmax, draw
 from hostler.engine.sampling.generation_rules import GenerationRules
 from hostler.engine.sampling.logprobs import score_output
@@ -29,7 +29,7 @@ class Sampler:
         self._rules = rules
         self._states: dict[Request, SequenceSampler] = {}
 
-    def sample(self, logits: torch.Tensor, requests: list[Request]) -> dict[Request, int | NumericalFailure]:
+    def sample(self, logits: torch.Tensor, requests: list[Request]) -> dict[Request, int | Failure]:
         """`logits`: `[num_requests, vocab_size]`, any float dtype, the row order of `requests`.
 
         Requests that ask for logprobs get the score of their token added.
@@ -48,11 +48,14 @@ class Sampler:
             chosen = self._choose(logits[chosen_rows], [states[row] for row in chosen_rows])
             for row, token in zip(chosen_rows, chosen, strict=True):
                 tokens[row] = token
-        sampled: dict[Request, int | NumericalFailure] = {}
+        sampled: dict[Request, int | Failure] = {}
         to_score: list[tuple[int, Request, int]] = []
         for row, (request, token) in enumerate(zip(requests, tokens, strict=True)):
             if token is None or is_broken[row]:
                 sampled[request] = NumericalFailure()
+                continue
+            if request.matcher is not None and (error := request.matcher.accept(token)) is not None:
+                sampled[request] = GrammarFailure(error)
                 continue
             sampled[request] = token
             if request.params.logprobs is not None:

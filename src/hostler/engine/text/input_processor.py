@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.beams.limits import BeamLimits
+from hostler.engine.constraints.compiler import ConstraintCompiler
 from hostler.engine.request import Request
 from hostler.engine.text.chat_template import Render
 from hostler.engine.text.chat_tokenizer import ChatTokenizer
@@ -54,6 +55,9 @@ class InputProcessor:
         """`render`: for chat templates."""
         self._tokenizer = tokenizer
         self._limits = limits
+        self._constraints = ConstraintCompiler(
+            tokenizer, limits.vocab_size, limits.eos_token_ids, begins_text=limits.is_encoder_decoder
+        )
         self._chats = ChatTokenizer(tokenizer, limits.chat_format, self._tokenize_text, render)
 
     def prepare(self, request_id: int, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> PreparedRequest:
@@ -62,7 +66,7 @@ class InputProcessor:
         Raises:
             ContextLengthError: it does not fit; both numbers are in the message.
             InvalidRequestError: token ids outside the vocabulary, an empty prompt, a conversation that the model's
-                template refuses, more beams than there is room for.
+                template refuses, more beams than there is room for, a grammar that cannot be followed.
         """
         num_dropped = 0
         if isinstance(prompt, ChatPrompt):
@@ -92,6 +96,10 @@ class InputProcessor:
             self._sequence(request_id, index, token_ids, max_tokens, params, priority)
             for index in range(1 if is_search else params.n)
         ]
+        if params.constraint is not None:
+            matcher = self._constraints.compile(params.constraint)
+            for sequence in sequences:
+                sequence.matcher = matcher.fork()
         if is_search and params.beams is not None:
             sequences[0].search = self._limits.beams.new_search(sequences[0], params.beams)
         return PreparedRequest(sequences, admission)

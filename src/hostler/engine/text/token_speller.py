@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -64,6 +64,14 @@ class TokenSpeller:
         if token_id not in self._bytes:
             self._bytes[token_id] = None if token_id in self._special_ids else self._read(token_id)
         return self._bytes[token_id]
+
+    def drops_first_space(self, token_ids: Iterable[int]) -> bool:
+        """Whether a text that begins with one of these tokens loses the space that the token begins with."""
+        for token_id in token_ids:
+            raw = self.bytes_of(token_id)
+            if raw is not None and raw.startswith(b" ") and len(raw) > 1:
+                return not self._decode(token_id).startswith(" ")
+        return False
 
     def _read(self, token_id: int) -> bytes:
         piece = self._tokenizer.convert_ids_to_tokens(token_id)

@@ -1,0 +1,127 @@
+"""From what a request asks of its text to a matcher for the model's tokenizer."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
+from transformers import PreTrainedTokenizerBase
+
+from hostler.engine.constraints.matcher import GrammarMatcher
+from hostler.engine.constraints.vocabulary import Vocabulary
+from hostler.errors import InvalidRequestError
+from hostler.types import Constraint, ConstraintKind
+
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions  # in its stub alone
+
+MAX_KEPT = 128
+"""Compiled grammars; the least recently used goes first."""
+MAX_REASON_CHARS = 400
+LIMITS = LLParserLimits(
+    initial_lexer_fuel=2_000_000,
+    max_grammar_size=100_000,
+    max_lexer_states=50_000,
+    verbose_errors=False,
+)
+"""What one grammar may take: tens of milliseconds to compile, tens of megabytes."""
+_JSON: "JsonCompileOptions" = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""One way to write each value: a small model left to choose its white space may write nothing else until its end."""
+
+
+class ConstraintCompiler:
+    """Compiles grammars and keeps them. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        vocab_size: int,
+        eos_token_ids: Collection[int],
+        *,
+        begins_text: bool = False,
+    ) -> None:
+        """`vocab_size`: of the model's embeddings. `eos_token_ids`: with which an answer may end once it is whole.
+        `begins_text`: no text precedes an answer, so that its first space may not be written."""
+        self._tokenizer = tokenizer
+        self._vocab_size = vocab_size
+        self._eos_token_ids = eos_token_ids
+        self._begins_text = begins_text
+        self._for_grammars: LLTokenizer | None = None
+        """Made when it is first needed, as are the next ones."""
+        self._tokens: list[bytes] = []
+        """What each token spells."""
+        self._may_begin_with_space = False
+        self._compiled: OrderedDict[Constraint, GrammarMatcher] = OrderedDict()
+
+    def compile(self, constraint: Constraint) -> GrammarMatcher:
+        """At the beginning of the text; to be forked for each sequence.
+
+        Raises:
+            InvalidRequestError: the grammar is wrong, too large, or asks for what is not supported; names the field.
+        """
+        if constraint in self._compiled:
+            self._compiled.move_to_end(constraint)
+        else:
+            self._compiled[constraint] = self._compile(constraint)
+            if len(self._compiled) > MAX_KEPT:
+                self._compiled.popitem(last=False)
+        return self._compiled[constraint]
+
+    def _compile(self, constraint: Constraint) -> GrammarMatcher:
+        tokenizer = self._tokenizer_for_grammars(constraint)
+        try:
+            grammar = _grammar_of(constraint)
+        except ValueError as exc:
+            raise _refusal(constraint, str(exc)) from exc
+        grammars = [grammar]
+        if self._may_begin_with_space:
+            grammars = [{"lark_grammar": 'start: " "? @text'}, {**grammar, "name": "text"}]
+        matcher = LLMatcher(tokenizer, json.dumps({"grammars": grammars}), log_level=0, limits=LIMITS)
+        compiled = GrammarMatcher(matcher)
+        # Some grammars show what is wrong with them only now; and what is computed here, no step of others waits for.
+        is_possible = any(may_come and spelled != b" " for may_come, spelled in zip(compiled.allowed(), self._tokens))
+        if compiled.error or not is_possible:
+            raise _refusal(constraint, compiled.error or "no text that it allows can be written in the model's tokens")
+        return compiled
+
+    def _tokenizer_for_grammars(self, constraint: Constraint) -> LLTokenizer:
+        if self._for_grammars is None:
+            if not self._eos_token_ids:
+                raise InvalidRequestError(
+                    f"{constraint.param} is not available with this model, which has no token to end a text with",
+                    param=constraint.param,
+                )
+            vocabulary = Vocabulary(self._tokenizer, self._vocab_size, self._eos_token_ids)
+            self._tokens = vocabulary.tokens
+            self._may_begin_with_space = self._begins_text and vocabulary.drops_first_space
+            self._for_grammars = vocabulary.for_grammars(self._eos_token_ids)
+        return self._for_grammars
+
+
+def _grammar_of(constraint: Constraint) -> dict[str, Any]:
+    """One of the `grammars` that llguidance reads.
+
+    Raises:
+        ValueError: it is not even well formed.
+    """
+    match constraint.kind:
+        case ConstraintKind.JSON_SCHEMA:
+            grammars = json.loads(LLMatcher.grammar_from_json_schema(constraint.text, overrides=_JSON))["grammars"]
+            return dict(grammars[0])
+        case ConstraintKind.REGEX:
+            return dict(json.loads(LLMatcher.grammar_from_regex(constraint.text))["grammars"][0])
+        case ConstraintKind.CHOICE:
+            return {"lark_grammar": "start: " + " | ".join(map(json.dumps, json.loads(constraint.text)))}
+        case ConstraintKind.GRAMMAR:
+            try:
+                return {"lark_grammar": any_to_lark(constraint.text)}
+            except GbnfToLarkError as exc:
+                raise ValueError(str(exc)) from exc
+
+
+def _refusal(constraint: Constraint, reason: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{constraint.param} cannot be followed: {' '.join(reason.split())[:MAX_REASON_CHARS]}", param=constraint.param
+    )
