@@ -12,13 +12,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # A stamp is older than a file that has changed since, and is then made again.
 PINS := pyproject.toml constraints.txt Makefile
 
-.PHONY: help serve test test-long check format clean
+.PHONY: help serve test test-long test-clients check format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make serve      install what is needed into .venv and serve on http://127.0.0.1:8000"
 	@echo "make test       install what is needed and run all checks and tests"
 	@echo "make test-long  the tests that take minutes"
+	@echo "make test-clients  real clients, installed into .venv-clients, against a real server"
 	@echo "make check      lint, format, types, import rules, tests with coverage: what make test runs"
 	@echo "make format     let ruff mend what it can"
 	@echo "make clean      remove .venv and everything that was built"
@@ -37,17 +38,20 @@ check: $(VENV)/.stamp-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m "not long" --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -m "not long and not clients" --cov --cov-report=term:skip-covered
 
 test-long: $(VENV)/.stamp-dev
 	$(BIN)/pytest -m long --timeout 3600
+
+test-clients: $(VENV)/.stamp-dev
+	$(BIN)/pytest -m clients --timeout 900
 
 format: $(VENV)/.stamp-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
+	rm -rf $(VENV) .venv-clients .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
 
 $(VENV)/.stamp-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

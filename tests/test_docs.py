@@ -114,3 +114,16 @@ def test_every_link_leads_to_a_file(document: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text())
 
     assert [target for target in targets if not (ROOT / document.parent / target).exists()] == []
+
+
+def test_every_client_is_documented_with_the_version_that_is_installed() -> None:
+    clients = ROOT / "tests" / "clients"
+    rows = re.findall(r"^\| [^|]+ \| [^|]+ \| ([^|]+) \| `([\w.]+)` \|$", API, re.MULTILINE)
+    pins = "".join(
+        path.read_text() for path in [*clients.glob("pins/*.txt"), clients / "pins" / "node" / "package.json"]
+    )
+
+    assert sorted(script for _, script in rows) == sorted(path.name for path in clients.glob("scripts/*.*"))
+    for versions, script in rows:
+        for version in re.findall(r"\d+\.[\d.]+", versions):
+            assert re.search(rf"(==|: \"){re.escape(version)}(\"|$)", pins, re.MULTILINE), (script, version)
