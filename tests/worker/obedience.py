@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,10 @@ class Gate:
     async def begun(self) -> None:
         """Wait until the worker is in the next forward pass."""
         assert await asyncio.to_thread(os.read, self._begun, 1) == b"."
+
+    def has_begun(self) -> bool:
+        """Whether the worker has been in a forward pass that nobody has waited for."""
+        return bool(select.select([self._begun], [], [], 0)[0])
 
     def go(self) -> None:
         """Let one forward pass go on, now or when it begins."""
