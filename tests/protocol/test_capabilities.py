@@ -98,6 +98,6 @@ def test_every_chat_format_is_told_in_words() -> None:
 
 def test_images_and_tools_are_not_among_what_is_supported() -> None:
     assert capabilities.message_content() == ["text"]
-    assert {"tools", "response_format"} <= set(capabilities.not_supported()["chat_completions"])
+    assert {"tools", "tool_choice"} <= set(capabilities.not_supported()["chat_completions"])
     assert capabilities.not_supported()["completions"] == ["suffix"]
     assert "user" in capabilities.without_effect()

@@ -221,7 +221,6 @@ def test_a_bad_value_is_refused_by_name(field: str, value: object) -> None:
         ("tool_choice", "required"),
         ("functions", [{}]),
         ("function_call", {"name": "f"}),
-        ("response_format", {"type": "json_object"}),
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "x"}),
         ("reasoning_effort", "high"),

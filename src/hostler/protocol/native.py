@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from hostler.protocol.beams import BeamFields
+from hostler.protocol.constraints import ConstraintFields, check_constrained
 from hostler.protocol.conversation import decode_context
 from hostler.protocol.fields import (
     Integer,
@@ -29,7 +30,7 @@ DEFAULT_TEMPERATURE = 0.7
 Length = Annotated[Integer, Field(ge=1, le=MAX_LENGTH)]
 
 
-class NativeSampling(BeamFields):
+class NativeSampling(BeamFields, ConstraintFields):
     """The parameters that `generate` and `chat` share. `null` is the default, everywhere."""
 
     max_length: Length | None = None
@@ -69,21 +70,23 @@ class NativeSampling(BeamFields):
         `default_max_length`: new tokens when the request sets no limit; cut to what the context has room for.
         """
         is_unlimited = self.max_length is None and self.max_new_tokens is None
-        return SamplingParams(
+        params = SamplingParams(
             n=num_answers,
             max_length=self.max_length,
             max_tokens=default_max_length if is_unlimited else self.max_new_tokens,
             clamp_max_tokens=is_unlimited,
             **self._shared_params(DEFAULT_TEMPERATURE, num_answers),
         )
+        return check_constrained(params)
 
     def chat_params(self, suggested_temperature: float) -> SamplingParams:
         """Of the answer in a conversation, which `max_length` bounds alone."""
-        return SamplingParams(
+        params = SamplingParams(
             max_tokens=self.max_new_tokens if self.max_length is None else self.max_length,
             clamp_max_tokens=self.max_length is not None,
             **self._shared_params(suggested_temperature),
         )
+        return check_constrained(params)
 
     def _shared_params(self, default_temperature: float, num_answers: int = 1) -> dict[str, Any]:
         temperature = default_temperature if self.temperature is None else self.temperature
@@ -96,6 +99,7 @@ class NativeSampling(BeamFields):
             seed=self.seed,
             stop=self.stop,
             skip_special_tokens=self.skip_special_tokens,
+            constraint=self.constraint(),
         )
 
 

@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from hostler.errors import InvalidRequestError
 from hostler.protocol.beams import BeamFields
+from hostler.protocol.constraints import ResponseFormat, check_constrained, constraint_of
 from hostler.protocol.fields import (
     Integer,
     KeepAlive,
@@ -71,6 +72,9 @@ class SamplingRequest(BeamFields):
     """Extension. Go on to `max_tokens`."""
     skip_special_tokens: bool | None = None
     """Extension. Leave special tokens out of the text. Default true."""
+    response_format: ResponseFormat | None = None
+    """JSON, of a schema or of any; for completions, an extension. What is cut short at `max_tokens` is the beginning of
+    such a text."""
     priority: Priority | None = None
     """Extension. Of the requests that wait for the model's next step, lower numbers are served first. Default 0."""
 
@@ -119,7 +123,7 @@ class SamplingRequest(BeamFields):
                 f"min_tokens is {self.min_tokens}, more than the {max_tokens} tokens that the answer may have",
                 param="min_tokens",
             )
-        return SamplingParams(
+        params = SamplingParams(
             **given(
                 n=self.n,
                 beams=beams,
@@ -139,8 +143,10 @@ class SamplingRequest(BeamFields):
                 stop_token_ids=self.stop_token_ids,
                 ignore_eos=self.ignore_eos,
                 skip_special_tokens=self.skip_special_tokens,
+                constraint=constraint_of(self.response_format),
             )
         )
+        return check_constrained(params)
 
     def limit(self) -> int | None:
         """New tokens at most; `None`: to the end of the context."""

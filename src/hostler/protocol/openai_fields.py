@@ -56,7 +56,6 @@ CHAT_UNSUPPORTED: dict[str, Neutral] = {
     "moderation": _never,
     "parallel_tool_calls": _without_tools,
     "reasoning_effort": _is("none"),
-    "response_format": _text_only,
     "tool_choice": _no_choice,
     "tools": _empty,
     "verbosity": _is("medium"),
