@@ -1,5 +1,6 @@
 """What becomes of a prompt before the engine sees it."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -55,14 +56,24 @@ def test_token_ids_outside_the_vocabulary_are_refused(token_ids: list[int], tiny
     assert caught.value.param == "prompt"
 
 
-def test_an_empty_text_starts_from_the_begin_token_or_is_refused(tiny: Tiny) -> None:
-    model = tiny("opt")
-    prepared = processor(model).prepare(1, TextPrompt(text=""), SamplingParams())
-    assert prepared.sequences[0].prompt_token_ids == [model.tokenizer.bos_token_id]
-    tokenizer_without_begin = tiny("codegen").tokenizer
-    if tokenizer_without_begin.bos_token_id is None:
-        with pytest.raises(InvalidRequestError, match="empty"):
-            processor(tiny("codegen")).prepare(1, TextPrompt(text=""), SamplingParams())
+@pytest.mark.parametrize(("missing", "start"), [((), "bos_token_id"), (("bos_token",), "eos_token_id")])
+def test_an_empty_text_starts_from_the_begin_token_or_the_end_of_another_text(
+    tiny: Tiny, missing: tuple[str, ...], start: str
+) -> None:
+    model = tiny("bloom")
+    tokenizer = copy.deepcopy(model.tokenizer)
+    for name in missing:
+        setattr(tokenizer, name, None)
+    prepared = InputProcessor(tokenizer, model.limits, render).prepare(1, TextPrompt(text=""), SamplingParams())
+    assert prepared.sequences[0].prompt_token_ids == [getattr(model.tokenizer, start)]
+
+
+def test_an_empty_text_is_refused_where_no_token_can_begin(tiny: Tiny) -> None:
+    model = tiny("bloom")
+    tokenizer = copy.deepcopy(model.tokenizer)
+    tokenizer.bos_token = tokenizer.eos_token = None
+    with pytest.raises(InvalidRequestError, match="empty"):
+        InputProcessor(tokenizer, model.limits, render).prepare(1, TextPrompt(text=""), SamplingParams())
 
 
 def test_a_prompt_that_fills_the_context_is_refused_with_both_numbers(tiny: Tiny) -> None:

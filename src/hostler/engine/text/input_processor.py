@@ -154,9 +154,11 @@ class InputProcessor:
 
     def _encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         token_ids: list[int] = self._tokenizer(text, add_special_tokens=add_special_tokens).input_ids
-        if not token_ids and add_special_tokens and self._tokenizer.bos_token_id is not None:
-            token_ids = [self._tokenizer.bos_token_id]
-        return token_ids
+        if token_ids or not add_special_tokens:
+            return token_ids
+        # An empty text begins a document; without a token for that, it follows the end of another one.
+        starts = (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id)
+        return [token_id for token_id in starts if token_id is not None][:1]
 
     def _tokenize_text(self, text: str) -> list[int]:
         token_ids = self._encode(text)
