@@ -43,6 +43,12 @@ def test_loglikelihoods_are_those_of_plain_transformers(shown: dict[str, Any], r
     assert {row["answer"][1] for row in rows} == {True, False}
 
 
+def test_a_chat_answers_every_row(shown: dict[str, Any]) -> None:
+    answers = [row["answer"] for row in shown["by_chat"]["write"]]
+    assert len(answers) == 3
+    assert all(answers)
+
+
 @pytest.mark.parametrize("way", ["by_ids", "by_remote_tokenizer"])
 def test_generated_texts_are_those_of_plain_transformers(shown: dict[str, Any], reference: TinyModel, way: str) -> None:
     for row in shown[way]["write"]:

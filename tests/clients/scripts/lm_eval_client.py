@@ -1,4 +1,4 @@
-"""lm-evaluation-harness on a task of its own: local-completions, by token ids and by the server's tokenizer.
+"""lm-evaluation-harness on tasks of its own: by token ids, by text, by the server's tokenizer, and as a chat.
 
 Usage: lm_eval_client.py FOLDER, where FOLDER has the model's tokenizer as transformers saves it.
 """
@@ -52,6 +52,7 @@ def evaluate(tasks, model="local-completions", route="completions", **arguments)
         model_args={"model": MODEL, "base_url": f"{URL}/v1/{route}", "max_length": 2048, **arguments},
         tasks=tasks,
         task_manager=TaskManager(include_defaults=False),  # reading the thousands that it has takes half a minute
+        apply_chat_template=model == "local-chat-completions",
         bootstrap_iters=0,
         log_samples=True,
     )
@@ -71,6 +72,7 @@ shown = {
     "by_ids_in_batches": evaluate([choose], tokenizer=TOKENIZER, tokenizer_backend="huggingface", batch_size=3),
     "by_text": evaluate([choose], tokenizer=TOKENIZER, tokenizer_backend="huggingface", tokenized_requests=False),
     "by_remote_tokenizer": evaluate([choose, write], **remote),
+    "by_chat": evaluate([write], model="local-chat-completions", route="chat/completions"),
 }
 folder.cleanup()
 print(json.dumps(shown))
