@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.text.chat_formats import spell
-from hostler.engine.text.chat_template import MAX_CPU_S, Render, TemplateCall, takes_too_much
+from hostler.engine.text.chat_template import MAX_CPU_S, Render, Rendered, TemplateCall, takes_too_much
 from hostler.errors import InvalidRequestError
 from hostler.types import ChatFormat, ChatMessage, ChatPrompt
 
@@ -26,17 +26,21 @@ class ChatTokenizer:
         self._tokenize_text = tokenize_text
         self._render = render
 
-    def tokenize(self, prompt: ChatPrompt, max_tokens: int) -> tuple[list[int], int]:
+    def tokenize(
+        self, prompt: ChatPrompt, max_tokens: int, check: Callable[[str, str], None] | None = None
+    ) -> tuple[list[int], int]:
         """Token ids, and how many messages were left out for there to be no more than `max_tokens`.
 
-        Where even the last message alone has more, its tokens are returned.
+        Where even the last message alone has more, its tokens are returned. `check` is shown each text and the field
+        that it comes from, before it is tokenised.
 
         Raises:
             InvalidRequestError: no message, or a template that refuses the conversation or fails on it.
+            RequestError: what `check` raises.
         """
         if not prompt.messages:
             raise InvalidRequestError("a conversation needs at least one message", param="messages")
-        rendering = _Rendering(self, prompt)
+        rendering = _Rendering(self, prompt, check)
         token_ids = rendering.of(prompt.messages)
         if not prompt.drop_oldest or len(token_ids) <= max_tokens:
             return token_ids, 0
@@ -46,8 +50,8 @@ class ChatTokenizer:
         messages, token_ids = _longest_that_fits(shorter, rendering.of, max_tokens)
         return token_ids, len(prompt.messages) - len(messages)
 
-    def render(self, prompt: ChatPrompt, messages: list[ChatMessage], cpu_limit_s: float) -> tuple[list[int], float]:
-        """Token ids of some of a prompt's messages, and the seconds of computing that the template took."""
+    def render(self, prompt: ChatPrompt, messages: list[ChatMessage], cpu_limit_s: float) -> Rendered:
+        """The text of some of a prompt's messages."""
         add_generation_prompt = prompt.add_generation_prompt and not prompt.continue_last
         if self._chat_format is not ChatFormat.TEMPLATE:
             end = self._tokenizer.eos_token or ""
@@ -58,7 +62,7 @@ class ChatTokenizer:
                 add_generation_prompt=add_generation_prompt,
                 is_open=prompt.continue_last,
             )
-            return self._tokenize_text(text), 0.0
+            return Rendered(text=text, cpu_s=0.0)
         call = TemplateCall(
             template=self._tokenizer.get_chat_template(),
             special_tokens=self._tokenizer.special_tokens_map,
@@ -67,29 +71,37 @@ class ChatTokenizer:
             continue_last=prompt.continue_last,
             cpu_limit_s=cpu_limit_s,
         )
-        rendered = self._render(call)
-        token_ids: list[int] = self._tokenizer(rendered.text, add_special_tokens=False).input_ids
+        return self._render(call)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of what `render` gave."""
+        if self._chat_format is not ChatFormat.TEMPLATE:
+            return self._tokenize_text(text)
+        token_ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
         if not token_ids:
             raise InvalidRequestError(
                 "the model's chat template is at fault: it makes nothing of this conversation", param="messages"
             )
-        return token_ids, rendered.cpu_s
+        return token_ids
 
 
 class _Rendering:
     """All renderings of one prompt, which share what computing they may take."""
 
-    def __init__(self, tokenizer: ChatTokenizer, prompt: ChatPrompt) -> None:
+    def __init__(self, tokenizer: ChatTokenizer, prompt: ChatPrompt, check: Callable[[str, str], None] | None) -> None:
         self._tokenizer = tokenizer
         self._prompt = prompt
+        self._check = check
         self._cpu_left_s = MAX_CPU_S
 
     def of(self, messages: list[ChatMessage]) -> list[int]:
         if self._cpu_left_s <= 0:
             raise takes_too_much()
-        token_ids, cpu_s = self._tokenizer.render(self._prompt, messages, self._cpu_left_s)
-        self._cpu_left_s -= cpu_s
-        return token_ids
+        rendered = self._tokenizer.render(self._prompt, messages, self._cpu_left_s)
+        self._cpu_left_s -= rendered.cpu_s
+        if self._check is not None:
+            self._check(rendered.text, "messages")
+        return self._tokenizer.encode(rendered.text)
 
 
 def _shorter(messages: Sequence[ChatMessage]) -> list[list[ChatMessage]]:

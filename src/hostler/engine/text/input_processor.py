@@ -9,6 +9,7 @@ from hostler.engine.constraints.compiler import ConstraintCompiler
 from hostler.engine.request import Request
 from hostler.engine.text.chat_template import Render
 from hostler.engine.text.chat_tokenizer import ChatTokenizer
+from hostler.engine.text.length_probe import LengthProbe
 from hostler.errors import ContextLengthError, InvalidRequestError
 from hostler.types import (
     Admission,
@@ -59,6 +60,7 @@ class InputProcessor:
             tokenizer, limits.vocab_size, limits.eos_token_ids, begins_text=limits.is_encoder_decoder
         )
         self._chats = ChatTokenizer(tokenizer, limits.chat_format, self._tokenize_text, render)
+        self._probe = LengthProbe(tokenizer, limits.max_model_len)
 
     def prepare(self, request_id: int, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> PreparedRequest:
         """Everything that can be wrong with a request for this model is found here, before it is queued.
@@ -70,8 +72,10 @@ class InputProcessor:
         """
         num_dropped = 0
         if isinstance(prompt, ChatPrompt):
-            token_ids, num_dropped = self._chats.tokenize(prompt, self._max_chat_tokens(params))
+            check = None if prompt.drop_oldest else self._probe.check
+            token_ids, num_dropped = self._chats.tokenize(prompt, self._max_chat_tokens(params), check)
         elif isinstance(prompt, TextPrompt):
+            self._probe.check(prompt.text, "prompt")
             token_ids = self._tokenize_text(prompt.text)
         else:
             token_ids = self._checked(prompt.token_ids)
