@@ -18,7 +18,8 @@ ANY_OBJECT = {"type": "object"}
 
 
 def chat(**fields: Any) -> ChatCompletionRequest:
-    return ChatCompletionRequest(model="m", messages=[{"role": "user", "content": "Hi"}], **fields)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **fields}
+    return ChatCompletionRequest.model_validate(body)
 
 
 def generate(**fields: Any) -> GenerateRequest:
@@ -37,7 +38,7 @@ def generate(**fields: Any) -> GenerateRequest:
 def test_a_response_format_is_a_schema(response_format: dict[str, Any], schema: dict[str, Any]) -> None:
     constraint = chat(response_format=response_format).sampling_params().constraint
     assert constraint == Constraint(kind=ConstraintKind.JSON_SCHEMA, text=json.dumps(schema), param="response_format")
-    completion = CompletionRequest(model="m", prompt="Hi", response_format=response_format)
+    completion = CompletionRequest.model_validate({"model": "m", "prompt": "Hi", "response_format": response_format})
     assert completion.sampling_params().constraint == constraint
 
 
