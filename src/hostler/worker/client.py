@@ -7,7 +7,6 @@ import signal
 import socket
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
-from typing import TypeVar
 
 from hostler.errors import EngineDeadError, ServiceError
 from hostler.registry import ModelSpec
@@ -22,14 +21,13 @@ from hostler.types import (
     TokenDelta,
     TokenizerFacts,
 )
+from hostler.worker.calls import Call, Expected, PendingCalls
 from hostler.worker.framing import encode
 from hostler.worker.generation import WorkerGeneration
 from hostler.worker.messages import (
     Abort,
     Admitted,
-    Answer,
     CachedMemoryFreed,
-    CallFailed,
     Detokenize,
     Detokenized,
     DeviceMemoryReport,
@@ -48,7 +46,6 @@ from hostler.worker.messages import (
     RequestFailed,
     SetNumThreads,
     Stop,
-    TextCall,
     Tokenize,
     Tokenized,
     TokenizerReport,
@@ -59,8 +56,6 @@ from hostler.worker.messages import (
 from hostler.worker.settling import refuse, resolve
 
 logger = logging.getLogger(__name__)
-
-Expected = TypeVar("Expected")
 
 DEATH_GRACE_S = 1.0
 """A worker's socket closes and its process ends within moments of each other, or something is wrong."""
@@ -83,7 +78,7 @@ class WorkerClient:
         self._config = config
         self._ids = itertools.count(1)
         self._generations: dict[int, WorkerGeneration] = {}
-        self._calls: dict[int, asyncio.Future[Answer]] = {}
+        self._calls = PendingCalls(self._send)
         self._loaded: asyncio.Future[ModelFacts] = asyncio.get_running_loop().create_future()
         self._exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._on_progress: Callable[[LoadProgress], None] | None = None
@@ -130,29 +125,23 @@ class WorkerClient:
         return generation
 
     async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
-        call_id = next(self._ids)
-        message = Tokenize(call_id=call_id, prompt=prompt, add_special_tokens=add_special_tokens)
-        return (await self._call(call_id, message, Tokenized)).token_ids
+        call = Tokenize(call_id=next(self._ids), prompt=prompt, add_special_tokens=add_special_tokens)
+        return (await self._ask(call, Tokenized)).token_ids
 
     async def detokenize(self, token_ids: list[int]) -> str:
-        call_id = next(self._ids)
-        return (await self._call(call_id, Detokenize(call_id=call_id, token_ids=token_ids), Detokenized)).text
+        return (await self._ask(Detokenize(call_id=next(self._ids), token_ids=token_ids), Detokenized)).text
 
     async def tokenizer_facts(self) -> TokenizerFacts:
-        call_id = next(self._ids)
-        return (await self._call(call_id, ReportTokenizer(call_id=call_id), TokenizerReport)).facts
+        return (await self._ask(ReportTokenizer(call_id=next(self._ids)), TokenizerReport)).facts
 
     async def free_cached_memory(self) -> int:
-        call_id = next(self._ids)
-        return (await self._call(call_id, FreeCachedMemory(call_id=call_id), CachedMemoryFreed)).freed_bytes
+        return (await self._ask(FreeCachedMemory(call_id=next(self._ids)), CachedMemoryFreed)).freed_bytes
 
     async def device_memory(self) -> list[DeviceMemory]:
-        call_id = next(self._ids)
-        return (await self._call(call_id, ReportDeviceMemory(call_id=call_id), DeviceMemoryReport)).devices
+        return (await self._ask(ReportDeviceMemory(call_id=next(self._ids)), DeviceMemoryReport)).devices
 
     async def seconds_since_step(self) -> float:
-        call_id = next(self._ids)
-        return (await self._call(call_id, ReportHeartbeat(call_id=call_id), HeartbeatReport)).seconds_since_step
+        return (await self._ask(ReportHeartbeat(call_id=next(self._ids)), HeartbeatReport)).seconds_since_step
 
     def set_num_threads(self, num_threads: int) -> None:
         self._send(SetNumThreads(num_threads=num_threads))
@@ -177,21 +166,9 @@ class WorkerClient:
         if self._generations.pop(request_id, None) is not None:
             self._send(Abort(request_id=request_id))
 
-    async def _call(self, call_id: int, message: ToWorker, answer_type: type[Expected]) -> Expected:
+    async def _ask(self, call: Call, answer_type: type[Expected]) -> Expected:
         self._raise_if_dead()
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._calls[call_id] = future
-        try:
-            self._send(message)
-            answer = await future
-        except asyncio.CancelledError:
-            if isinstance(message, TextCall):
-                self._send(Abort(request_id=call_id))
-            raise
-        finally:
-            self._calls.pop(call_id, None)
-        assert isinstance(answer, answer_type)
-        return answer
+        return await self._calls.ask(call, answer_type)
 
     def _send(self, message: ToWorker) -> None:
         # Requests are small and a worker always reads, so the transport's buffer is bound enough.
@@ -253,12 +230,8 @@ class WorkerClient:
             case RequestFailed(request_id=request_id, error=error):
                 if (generation := self._generations.pop(request_id, None)) is not None:
                     generation.fail(error.rebuild())
-            case CallFailed(call_id=call_id, error=error):
-                if (call := self._calls.get(call_id)) is not None:
-                    refuse(call, error.rebuild())
             case _:
-                if (call := self._calls.get(message.call_id)) is not None:
-                    resolve(call, message)
+                self._calls.settle(message)
 
     def _deliver(self, request_id: int, delta: TokenDelta) -> None:
         generation = self._generations.get(request_id)
@@ -271,8 +244,7 @@ class WorkerClient:
 
     def _fail_all(self) -> None:
         refuse(self._loaded, self._death())
-        for call in self._calls.values():
-            refuse(call, self._death())
+        self._calls.fail(self._death())
         generations, self._generations = self._generations, {}
         for generation in generations.values():
             generation.fail(self._death())

@@ -94,9 +94,9 @@ class TemplateProcess:
 
     def _new_renderer(self) -> socket.socket:
         self._keeper.sendall(b".")
-        data, descriptors, _, _ = socket.recv_fds(self._keeper, 1, 1)
-        if not data:
-            raise RuntimeError("the process that starts renderers of chat templates has ended")
+        _, descriptors, _, _ = socket.recv_fds(self._keeper, 1, 1)
+        if not descriptors:
+            raise RuntimeError("no process could be started to render chat templates")
         return socket.socket(fileno=descriptors[0])
 
 
@@ -107,7 +107,7 @@ def _messages(renderer: socket.socket) -> Iterator[FromRenderer]:
 
 
 def _keep(worker: socket.socket, worker_pid: int) -> NoReturn:
-    """The keeper: for each byte from the worker a renderer, whose socket is the answer."""
+    """The keeper: for each byte from the worker a renderer, whose socket is the answer, if it can be forked."""
     try:
         end_with(worker_pid)
         # What is here stays; a collection would only write to pages that are shared with the forkserver.
@@ -117,7 +117,12 @@ def _keep(worker: socket.socket, worker_pid: int) -> NoReturn:
         keeper_pid = os.getpid()
         while worker.recv(1):
             renderers, workers = socket.socketpair()
-            if os.fork() == 0:
+            try:
+                pid = os.fork()
+            except OSError:
+                worker.sendall(b".")
+                continue
+            if pid == 0:
                 worker.close()
                 workers.close()
                 end_with(keeper_pid)
