@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from hostler.protocol.openai_chat import ChatCompletionRequest
-from hostler.protocol.tokenizer import MAX_TOKENS_TO_SPELL, DetokenizeRequest, TokenizeRequest
+from hostler.protocol.tokenizer import MAX_CHARS_TO_TOKENIZE, MAX_TOKENS_TO_SPELL, DetokenizeRequest, TokenizeRequest
 from hostler.types import ChatMessage, ChatPrompt, TextPrompt
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -42,6 +42,7 @@ def test_null_is_the_default_of_every_optional_field() -> None:
         ({"messages": []}, "messages"),
         ({"prompt": "a", "add_special_tokens": "no"}, "add_special_tokens"),
         ({"prompt": ["a"]}, "prompt"),
+        ({"prompt": "a" * (MAX_CHARS_TO_TOKENIZE + 1)}, "prompt"),
         ({"messages": MESSAGES, "continue_final_message": True}, "continue_final_message"),
         ({"prompt": "a", "return_token_strs": True}, "return_token_strs"),
     ],
@@ -57,6 +58,12 @@ def test_what_is_no_list_of_token_ids_is_refused(tokens: object) -> None:
     with pytest.raises(ValidationError) as caught:
         DetokenizeRequest.model_validate({"tokens": tokens})
     assert caught.value.errors()[0]["loc"][0] == "tokens"
+
+
+def test_a_list_of_mistakes_is_told_by_its_first() -> None:
+    with pytest.raises(ValidationError) as caught:
+        DetokenizeRequest.model_validate({"tokens": ["a"] * 1000})
+    assert [error["loc"] for error in caught.value.errors()] == [("tokens", 0)]
 
 
 def test_the_schema_says_that_one_of_the_two_is_needed() -> None:

@@ -18,7 +18,8 @@ class CompareRequest(NativeSampling):
     model_config = ConfigDict(json_schema_extra=alternatives(text="string", message="string", messages="array"))
 
     models: Annotated[
-        list[str], Field(min_length=1, max_length=MAX_COMPARED, examples=[["smollm2-135m", "gpt2-small"]])
+        list[str],
+        Field(min_length=1, max_length=MAX_COMPARED, fail_fast=True, examples=[["smollm2-135m", "gpt2-small"]]),
     ]
     """Registered ids or Hugging Face names, each model once."""
     messages: Annotated[Messages | None, Field(examples=[[{"role": "user", "content": "Which horse is fast?"}]])] = None

@@ -100,6 +100,8 @@ class Limits(TypedDict):
     max_stop_chars: int
     """Of each."""
     max_stop_token_ids: int
+    max_chars_to_tokenize: int
+    """Of a text."""
     max_tokens_to_detokenize: int
     max_compared_models: int
     max_num_seqs: int

@@ -113,7 +113,8 @@ class GenerateRequest(NativeSampling):
     num_return_sequences: Annotated[Integer, Field(ge=1, le=5)] | None = None
     """Per text. Default 1. With `num_beams`, the best so many, best first."""
     texts: Annotated[
-        list[str] | None, Field(min_length=1, max_length=MAX_SEQUENCES, examples=[["The horse", "The cow"]])
+        list[str] | None,
+        Field(min_length=1, max_length=MAX_SEQUENCES, fail_fast=True, examples=[["The horse", "The cow"]]),
     ] = None
     """Answered at once, each as if it were asked for alone."""
     text: Annotated[str | None, Field(validate_default=True)] = None

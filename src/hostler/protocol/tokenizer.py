@@ -8,6 +8,8 @@ from hostler.protocol.fields import MAX_TOKEN_ID, KeepAlive, RequestBody, altern
 from hostler.protocol.openai_messages import Messages, chat_messages, checked_continuation
 from hostler.types import ChatPrompt, TextPrompt
 
+MAX_CHARS_TO_TOKENIZE = 2**20
+"""Of one text. That many take a second, for which nothing else is tokenized for the model."""
 MAX_TOKENS_TO_SPELL = 2**20
 """Of one request; longer than any context."""
 
@@ -35,7 +37,9 @@ class TokenizeRequest(TokenizerRequest):
     """End `messages` with what begins an answer. Default true."""
     continue_final_message: Annotated[bool | None, Field(examples=[False])] = None
     """Go on with the last of the `messages`, an assistant's, instead of beginning a new one."""
-    prompt: Annotated[str | None, Field(validate_default=True, examples=["Hello there"])] = None
+    prompt: Annotated[
+        str | None, Field(max_length=MAX_CHARS_TO_TOKENIZE, validate_default=True, examples=["Hello there"])
+    ] = None
     """Exactly one of the two is needed."""
     add_special_tokens: Annotated[bool | None, Field(examples=[True])] = None
     """Whether a `prompt` gets the tokens that the tokenizer puts around a text. A conversation has those of its
@@ -66,5 +70,5 @@ class DetokenizeRequest(TokenizerRequest):
 
     tokens: Annotated[
         list[Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]],
-        Field(max_length=MAX_TOKENS_TO_SPELL, examples=[[19556, 665]]),
+        Field(max_length=MAX_TOKENS_TO_SPELL, fail_fast=True, examples=[[19556, 665]]),
     ]

@@ -21,7 +21,7 @@ from hostler.protocol.openai import MAX_CHOICES, MAX_LOGIT_BIAS
 from hostler.protocol.openai_chat import MAX_TOP_LOGPROBS
 from hostler.protocol.openai_completions import MAX_BEST_OF, MAX_LOGPROBS, MAX_SEQUENCES
 from hostler.protocol.openai_messages import MAX_MESSAGES
-from hostler.protocol.tokenizer import MAX_TOKENS_TO_SPELL
+from hostler.protocol.tokenizer import MAX_CHARS_TO_TOKENIZE, MAX_TOKENS_TO_SPELL
 from hostler.registry import ModelSpec
 from hostler.server.json_body import MAX_DEPTH
 from hostler.server.services import PathModel, Services, ServicesDep
@@ -94,6 +94,7 @@ def _limits(services: Services, spec: ModelSpec) -> Limits:
         max_stop_strings=MAX_STOP_STRINGS,
         max_stop_chars=MAX_STOP_CHARS,
         max_stop_token_ids=MAX_STOP_TOKEN_IDS,
+        max_chars_to_tokenize=MAX_CHARS_TO_TOKENIZE,
         max_tokens_to_detokenize=MAX_TOKENS_TO_SPELL,
         max_compared_models=MAX_COMPARED,
         max_num_seqs=spec.max_num_seqs,
