@@ -1,11 +1,15 @@
 import json
+import re
 from typing import Any
 
+import msgspec
 import openai
 import pytest
 from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from hostler.server import openai_formats
+from tests.fake_worker import FACTS
 from tests.server.conftest import Served
 
 CHAT: dict[str, Any] = {"model": "tiny-chat", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
@@ -240,3 +244,28 @@ async def test_openais_own_client_needs_nothing_but_the_base_url(served: Served)
         assert caught.value.code == "model_not_found"
         with pytest.raises(openai.BadRequestError):
             await client.chat.completions.create(**CHAT | {"temperature": 9})
+
+
+async def fingerprint(served: Served, **facts: Any) -> str:
+    """Of an answer by a model of those facts."""
+    served.launcher.model("tiny-text").facts = msgspec.structs.replace(FACTS, **facts)
+    await served.client.post("/models/tiny-text/load", json={"force_reload": True})
+    response = await served.client.post("/v1/completions", json=COMPLETION)
+    found: str = response.json()["system_fingerprint"]
+    return found
+
+
+async def test_the_fingerprint_changes_with_whatever_may_change_an_answer(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = await fingerprint(served)
+    assert await fingerprint(served) == usual
+    others = [
+        await fingerprint(served, revision="1234"),
+        await fingerprint(served, dtype="bfloat16"),
+        await fingerprint(served, architecture="OtherForCausalLM"),
+    ]
+    monkeypatch.setattr(openai_formats, "__version__", "999")
+    others.append(await fingerprint(served))
+    assert len({usual, *others}) == 5
+    assert all(re.fullmatch("fp_[0-9a-f]{12}", found) for found in (usual, *others))

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 
 import pytest
@@ -29,3 +30,18 @@ async def test_each_request_is_one_line_without_its_prompt(served: Served, caplo
     assert "status=404" in second
     assert second.endswith("error=model_not_found")
     assert "the prompt" not in caplog.text
+
+
+async def test_requests_of_one_id_are_requests_of_their_own(served: Served) -> None:
+    headers = {"x-request-id": "mine"}
+
+    async def complete(prompt: str) -> tuple[str, str]:
+        body = {"model": "tiny-text", "prompt": prompt, "max_tokens": 2, "echo": True}
+        response = await served.client.post("/v1/completions", json=body, headers=headers)
+        assert response.headers["x-request-id"] == "mine"
+        return response.json()["id"], response.json()["choices"][0]["text"]
+
+    answers = await asyncio.gather(*(complete(prompt) for prompt in ("a", "b", "c")))
+    assert [text for _, text in answers] == ["aword0 word1 ", "bword0 word1 ", "cword0 word1 "]
+    assert len({answer_id for answer_id, _ in answers}) == 3
+    assert not any("mine" in answer_id for answer_id, _ in answers)

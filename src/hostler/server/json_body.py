@@ -20,7 +20,9 @@ from hostler.suggestions import did_you_mean
 logger = logging.getLogger(__name__)
 
 MAX_DEPTH = 64
-MAX_ECHO_CHARS = 200
+MAX_ECHO_BYTES = 960
+"""Of the input, in all that an error says."""
+MAX_MESSAGE_CHARS = 600
 MAX_PROBLEMS = 10
 """Of a body with more, the first ones are told."""
 
@@ -118,9 +120,12 @@ async def _read(request: Request, max_bytes: int) -> bytes:
 
 def _problems(exc: ValidationError, model: type[BaseModel]) -> list[ValidationProblem]:
     """What is wrong, in FastAPI's form, without echoing more of the input than helps."""
+    errors = exc.errors(include_url=False, include_context=False)[:MAX_PROBLEMS]
+    max_bytes = MAX_ECHO_BYTES // (3 * len(errors))  # each shows a name, and a value in its message and as its input
     problems = []
-    for error in exc.errors(include_url=False, include_context=False)[:MAX_PROBLEMS]:
-        loc = [part if isinstance(part, int) else str(part)[:MAX_ECHO_CHARS] for part in error["loc"]]
+    for error in errors:
+        loc = [part if isinstance(part, int) else _cut(str(part), max_bytes) for part in error["loc"]]
+        shown = _shorten(error["input"], max_bytes)
         msg = error["msg"].removeprefix("Value error, ")
         if error["type"] == "extra_forbidden":
             known = did_you_mean(str(loc[-1]), model.model_fields) if len(loc) == 1 else ""
@@ -128,17 +133,22 @@ def _problems(exc: ValidationError, model: type[BaseModel]) -> list[ValidationPr
         elif error["type"] == "model_type":
             msg = "Input should be a JSON object"
         elif error["type"] != "value_error" and isinstance(error["input"], str | int | float):
-            msg = f"{msg}, not {_shorten(error['input'])!r}"
-        problem = ValidationProblem(type=error["type"], loc=["body", *loc], msg=msg[: 3 * MAX_ECHO_CHARS])
+            msg = f"{msg}, not {shown!r}"
+        problem = ValidationProblem(type=error["type"], loc=["body", *loc], msg=msg[:MAX_MESSAGE_CHARS])
         if isinstance(error["input"], str | int | float | None):
-            problem["input"] = _shorten(error["input"])
+            problem["input"] = shown
         problems.append(problem)
     return problems
 
 
-def _shorten(value: object) -> object:
+def _shorten(value: object, max_bytes: int) -> object:
     if isinstance(value, str):
-        return value if len(value) <= MAX_ECHO_CHARS else value[:MAX_ECHO_CHARS] + "…"
+        return _cut(value, max_bytes)
     if isinstance(value, int) and value.bit_length() > 64:
         return "a number of more than 64 bits"
     return value
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    beginning = text[:max_bytes].encode()[:max_bytes].decode(errors="ignore")
+    return text if beginning == text else f"{beginning}…"
