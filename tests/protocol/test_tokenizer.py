@@ -43,6 +43,7 @@ def test_null_is_the_default_of_every_optional_field() -> None:
         ({"prompt": "a", "add_special_tokens": "no"}, "add_special_tokens"),
         ({"prompt": ["a"]}, "prompt"),
         ({"prompt": "a" * (MAX_CHARS_TO_TOKENIZE + 1)}, "prompt"),
+        ({"messages": [{"role": "user", "content": "a" * (MAX_CHARS_TO_TOKENIZE // 2 + 1)}] * 2}, "messages"),
         ({"messages": MESSAGES, "continue_final_message": True}, "continue_final_message"),
         ({"prompt": "a", "return_token_strs": True}, "return_token_strs"),
     ],

@@ -101,7 +101,7 @@ class Limits(TypedDict):
     """Of each."""
     max_stop_token_ids: int
     max_chars_to_tokenize: int
-    """Of a text."""
+    """Of a text or a conversation."""
     max_tokens_to_detokenize: int
     max_compared_models: int
     max_num_seqs: int

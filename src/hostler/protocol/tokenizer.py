@@ -5,11 +5,17 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from hostler.protocol.fields import MAX_TOKEN_ID, KeepAlive, RequestBody, alternatives, exactly_one
-from hostler.protocol.openai_messages import Messages, chat_messages, checked_continuation
+from hostler.protocol.openai_messages import (
+    Message,
+    Messages,
+    MessageToolCall,
+    chat_messages,
+    checked_continuation,
+)
 from hostler.types import ChatPrompt, TextPrompt
 
 MAX_CHARS_TO_TOKENIZE = 2**20
-"""Of one text. That many take a second, for which nothing else is tokenized for the model."""
+"""Of one text or conversation. That many take a second, for which nothing else is tokenized for the model."""
 MAX_TOKENS_TO_SPELL = 2**20
 """Of one request; longer than any context."""
 
@@ -45,6 +51,17 @@ class TokenizeRequest(TokenizerRequest):
     """Whether a `prompt` gets the tokens that the tokenizer puts around a text. A conversation has those of its
     template. Default true."""
 
+    @field_validator("messages")
+    @classmethod
+    def _bounded(cls, value: list[Message] | None) -> list[Message] | None:
+        num_chars = sum(
+            len(message.text) + len(message.reasoning_content or "") + sum(map(_num_chars, message.tool_calls or ()))
+            for message in value or ()
+        )
+        if num_chars > MAX_CHARS_TO_TOKENIZE:
+            raise ValueError(f"Messages should have at most {MAX_CHARS_TO_TOKENIZE} characters, not {num_chars}")
+        return value
+
     @field_validator("continue_final_message")
     @classmethod
     def _continues_an_answer(cls, value: bool | None, info: ValidationInfo) -> bool | None:
@@ -63,6 +80,10 @@ class TokenizeRequest(TokenizerRequest):
                 add_generation_prompt=self.add_generation_prompt is not False,
             )
         return TextPrompt(text=self.prompt or "")
+
+
+def _num_chars(call: MessageToolCall) -> int:
+    return len(call.function.name) + len(call.function.arguments)
 
 
 class DetokenizeRequest(TokenizerRequest):
