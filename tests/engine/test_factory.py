@@ -1,9 +1,11 @@
 """An engine put together as a worker does it, on a machine that has nothing left for its cache unless it is told."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
+from transformers import LlamaForCausalLM
 
 from hostler.engine import factory
 from hostler.engine.factory import Engine, build_engine
@@ -102,3 +104,27 @@ def test_without_a_number_it_takes_a_share_of_what_is_free(tiny: Tiny, monkeypat
 
     monkeypatch.setattr(factory, "_free_bytes", free)
     assert factory._cache_capacity_tokens(loaded_of(tiny("gpt2"), 100), spec_of("tiny")) == 200
+
+
+class LlamaOfARepository(LlamaForCausalLM):
+    """Code that came with a model: its config may use names as it likes."""
+
+
+def test_only_where_the_config_is_not_known_is_the_cache_measured_on_a_token(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = tiny("llama")
+    other = LlamaOfARepository(known.model.config).eval()
+    spec = spec_of("tiny", kv_cache_bytes=2**18)
+    assert factory._cache_capacity_tokens(
+        replace(loaded_of(known, 100), model=other), spec
+    ) == factory._cache_capacity_tokens(loaded_of(known, 100), spec)
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("computed while it is loaded")
+
+    monkeypatch.setattr(known.model, "forward", refuse)
+    assert factory._cache_capacity_tokens(loaded_of(known, 100), spec)
+    monkeypatch.setattr(other, "forward", refuse)
+    with pytest.raises(AssertionError, match="computed"):
+        factory._cache_capacity_tokens(replace(loaded_of(known, 100), model=other), spec)

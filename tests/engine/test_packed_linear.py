@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,15 @@ def test_a_packed_model_lets_go_of_the_file_it_was_mapped_from(family: str, tiny
     assert torch.equal(model(input_ids=ids).logits, before)
     if model.config.tie_word_embeddings:
         assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+
+
+def test_packing_leaves_the_number_of_threads_as_it_was(tiny: Tiny) -> None:
+    model = in_bfloat16(tiny("llama"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert pack_linears(model)
+        with ThreadPoolExecutor(1) as further:
+            assert (torch.get_num_threads(), further.submit(torch.get_num_threads).result()) == (3, 3)
+    finally:
+        torch.set_num_threads(before)

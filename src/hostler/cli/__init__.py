@@ -1,5 +1,9 @@
 """The command line `hostler`."""
 
-from hostler.cli.commands import main
 
-__all__ = ["main"]
+def main() -> None:
+    """Run the command that the process's arguments name, and exit."""
+    # Each worker imports what the gateway was started with, for all that it never runs it.
+    from hostler.cli.commands import main as run
+
+    run()

@@ -16,7 +16,9 @@ from hostler.engine.seq2seq.runner import Seq2SeqRunner
 from hostler.engine.text.chat_template import Render, render
 from hostler.engine.text.input_processor import InputProcessor, ModelLimits
 from hostler.engine.text.output_processor import OutputProcessor
+from hostler.models.architecture import is_own_class
 from hostler.models.loader import LoadedModel
+from hostler.models.model_shape import read_shape
 from hostler.registry import ModelSpec
 from hostler.types import ChatFormat, ModelFacts
 
@@ -35,7 +37,7 @@ class Engine:
 
 
 def build_engine(loaded: LoadedModel, spec: ModelSpec, render_template: Render = render) -> Engine:
-    """Assemble the engine and run one token through the model, so that the first request finds it warm.
+    """Assemble the engine around a model, whose layers are replaced where faster ones are known.
 
     `render_template`: by default in the thread that asks, and unbounded.
 
@@ -92,9 +94,19 @@ def _cache_capacity_tokens(loaded: LoadedModel, spec: ModelSpec) -> int:
     return max(least, min(affordable, least * spec.max_num_seqs))
 
 
-@torch.inference_mode()
 def _cache_bytes_per_token(loaded: LoadedModel) -> int:
-    """Measured on one token, because no two architectures name the sizes alike in their configs."""
+    """Measured where the config does not say it, or belongs to code that came with the model."""
+    model = loaded.model
+    shape = read_shape(model.config.to_dict()) if is_own_class(model) else None
+    num_bytes: int = (
+        shape.cache_numbers_per_token * model.dtype.itemsize if shape is not None else _measured_cache_bytes(loaded)
+    )
+    return num_bytes
+
+
+@torch.inference_mode()
+def _measured_cache_bytes(loaded: LoadedModel) -> int:
+    """What one token leaves in the model's cache."""
     token = torch.zeros((1, 1), dtype=torch.long, device=loaded.model.device)
     if loaded.facts.is_encoder_decoder:
         pair = EncoderDecoderCache(DynamicCache(), DynamicCache())

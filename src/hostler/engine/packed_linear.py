@@ -5,8 +5,9 @@ step that takes longer than the product. Here each weight is reordered once. The
 compiler puts into frozen models (`torch._inductor.fx_passes.mkldnn_fusion`).
 """
 
-from collections.abc import Sequence
-from typing import Literal, TypeGuard
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, NamedTuple, TypeGuard
 
 import torch
 from torch import nn
@@ -119,18 +120,13 @@ def pack_linears(model: PreTrainedModel) -> int:
     is_known = model.config.model_type in TESTED_PACKED and is_own_class(model)
     if not (is_known and can_pack()):
         return 0
-    shared = _shared_weights(model)
-    num_packed = 0
-    for module in list(model.modules()):
-        linears = {name: child for name, child in module.named_children() if _is_packable(child, shared)}
-        if model.config.model_type in TESTED_JOINT and all(name in linears for name in JOINT_NAMES):
-            joint = JointLinear([linears[name] for name in JOINT_NAMES])
-            for index, name in enumerate(JOINT_NAMES):
-                setattr(module, name, JointPart(linears.pop(name), joint, index))
-            num_packed += len(JOINT_NAMES)
-        for name, linear in linears.items():
-            setattr(module, name, PackedLinear(linear))
-        num_packed += len(linears)
+    groups = list(_groups(model))
+    num_threads = torch.get_num_threads()
+    # Each layer in one thread: those that share an operation would wait for each other after each of hundreds.
+    with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as packers:
+        num_packed = sum(packers.map(_pack, groups))
+    # What threads set for themselves, later ones begin with.
+    torch.set_num_threads(num_threads)
     return num_packed
 
 
@@ -140,6 +136,34 @@ def own_memory(model: nn.Module) -> None:
     were, stays in memory as long as one tensor looks into it."""
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = tensor.data.clone()
+
+
+class _Group(NamedTuple):
+    """Layers that are packed as one."""
+
+    module: nn.Module
+    linears: dict[str, nn.Linear]
+    """By their names in `module`."""
+
+
+def _groups(model: PreTrainedModel) -> Iterator[_Group]:
+    shared = _shared_weights(model)
+    for module in model.modules():
+        linears = {name: child for name, child in module.named_children() if _is_packable(child, shared)}
+        if model.config.model_type in TESTED_JOINT and all(name in linears for name in JOINT_NAMES):
+            yield _Group(module, {name: linears.pop(name) for name in JOINT_NAMES})
+        for name, linear in linears.items():
+            yield _Group(module, {name: linear})
+
+
+def _pack(group: _Group) -> int:
+    """Replace them; how many. The group is empty afterwards: it may be the last that holds the plain weights."""
+    linears = list(group.linears.values())
+    joint = JointLinear(linears) if len(linears) > 1 else None
+    for index, (name, linear) in enumerate(group.linears.items()):
+        setattr(group.module, name, PackedLinear(linear) if joint is None else JointPart(linear, joint, index))
+    group.linears.clear()
+    return len(linears)
 
 
 def _is_packable(module: nn.Module, shared: set[int]) -> TypeGuard[nn.Linear]:

@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +52,14 @@ def load_model(spec: ModelSpec, local: LocalModel, on_progress: Callable[[LoadPr
         dtype = choose_dtype(spec.torch_dtype, devices[0])
         raw_config = json.loads((local.folder / "config.json").read_text(encoding="utf-8"))
         config = read_config(local.folder, raw_config, trust_remote_code=spec.trust_remote_code, name=spec.name)
-        tokenizer = _load_tokenizer(spec, local.folder)
-        model = _load_weights(spec, local.folder, config, dtype, devices)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as beside:
+            # Most of it is the tokenizer's own parser, which leaves the interpreter to the other thread.
+            tokenizer_loading = beside.submit(_load_tokenizer, spec, local.folder)
+            if spec.trust_remote_code:
+                # Both would copy code of the repository into the same folder.
+                tokenizer_loading.result()
+            model = _load_weights(spec, local.folder, config, dtype, devices)
+            tokenizer = tokenizer_loading.result()
         num_trainable_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
         model.eval().requires_grad_(False)
     on_progress(LoadProgress(stage="loading", done_bytes=total_bytes, total_bytes=total_bytes))

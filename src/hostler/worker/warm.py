@@ -6,9 +6,16 @@ import os
 import shutil
 import signal
 
+from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+
 import hostler.worker.process  # noqa: F401  (so that workers find it imported)
 from hostler.worker.launcher import FORKSERVER_FOLDER
 from hostler.worker.orphans import adopt_orphans
+
+_COMMON_TYPES = ("bart", "gpt2", "gpt_neox", "llama", "mistral", "opt", "qwen2", "qwen3", "t5")
+"""Model types whose code workers find imported."""
 
 
 def _make_ready() -> None:
@@ -19,9 +26,20 @@ def _make_ready() -> None:
     if folder := os.environ.get(FORKSERVER_FOLDER):
         # Not run in workers: a forked process leaves by `os._exit`.
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _do_what_each_load_would()
     # A collection writes into every object that it looks at, and so copies the pages that workers share with this one.
     gc.collect()
     gc.freeze()
+
+
+def _do_what_each_load_would() -> None:
+    """Where transformers puts something off until a model is loaded and then keeps it: a thousand regular expressions,
+    and the modules of models. Nothing here may ask for a GPU: no fork of a process that has asked can use one."""
+    get_checkpoint_conversion_mapping("")
+    for model_type in _COMMON_TYPES:
+        config_class = CONFIG_MAPPING[model_type]
+        for mapping in (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING):
+            mapping.get(config_class, None)
 
 
 _make_ready()
