@@ -45,18 +45,22 @@ class Bench:
 
     def __init__(self, engine: "Engine", vocab_size: int, params: SamplingParams) -> None:
         self.facts = engine.facts
-        self._engine = engine
+        self.engine = engine
+        self.params = params
         self._vocab_size = vocab_size
-        self._params = params
         self._rng = random.Random(0)
 
-    def run(self, num_sequences: int, num_prompt_tokens: int, max_tokens: int) -> Run:
-        """Prepare the requests, then time the steps until all have ended."""
-        core = self._engine.core
-        params = msgspec.structs.replace(self._params, max_tokens=max_tokens, ignore_eos=True)
+    def run(
+        self, num_sequences: int, num_prompt_tokens: int, max_tokens: int, params: SamplingParams | None = None
+    ) -> Run:
+        """Prepare the requests, then time the steps until all have ended. `params`: others than the bench's own."""
+        core = self.engine.core
+        params = params or self.params
+        # A grammar says itself where a text may end.
+        params = msgspec.structs.replace(params, max_tokens=max_tokens, ignore_eos=params.constraint is None)
         for request_id in range(num_sequences):
             prompt = TokenPrompt(token_ids=self._rng.choices(range(self._vocab_size), k=num_prompt_tokens))
-            core.add_request(self._engine.inputs.prepare(request_id, prompt, params).sequences)
+            core.add_request(self.engine.inputs.prepare(request_id, prompt, params).sequences)
         started: set[int] = set()
         num_tokens = 0
         decode_step_s: list[float] = []
@@ -128,17 +132,22 @@ def _spec_of_folder(folder: str, settings: Settings) -> ModelSpec:
     return entry.spec("bench", settings, Path.cwd())
 
 
-def main(write: Callable[[str], object] = sys.stdout.write) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `load` reads."""
     parser.add_argument("model", help="id in the registry, or a folder as save_pretrained writes it")
-    parser.add_argument("--sequences", type=int, nargs="+", default=[1, 4, 16, 32], help="at once (default: 1 4 16 32)")
-    parser.add_argument("--prompt-tokens", type=int, default=110, help="(default: %(default)s)")
-    parser.add_argument("--max-tokens", type=int, default=64, help="(default: %(default)s)")
     parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default: %(default)s)")
     parser.add_argument("--top-p", type=float, default=1.0, help="(default: %(default)s)")
     parser.add_argument("--top-k", type=int, default=0, help="0: off (default: %(default)s)")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="(default: the registry's)")
     parser.add_argument("--threads", type=int, help="(default: the server's, one for each core)")
+
+
+def main(write: Callable[[str], object] = sys.stdout.write) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_model_arguments(parser)
+    parser.add_argument("--sequences", type=int, nargs="+", default=[1, 4, 16, 32], help="at once (default: 1 4 16 32)")
+    parser.add_argument("--prompt-tokens", type=int, default=110, help="(default: %(default)s)")
+    parser.add_argument("--max-tokens", type=int, default=64, help="(default: %(default)s)")
     parser.add_argument("--json", type=Path, help="file to write every figure to")
     arguments = parser.parse_args()
 
