@@ -81,7 +81,8 @@ class ConstraintCompiler:
         matcher = LLMatcher(tokenizer, json.dumps({"grammars": grammars}), log_level=0, limits=LIMITS)
         compiled = GrammarMatcher(matcher)
         # Some grammars show what is wrong with them only now; and what is computed here, no step of others waits for.
-        is_possible = any(may_come and spelled != b" " for may_come, spelled in zip(compiled.allowed(), self._tokens))
+        tokens = zip(compiled.allowed(), self._tokens, strict=True)
+        is_possible = any(may_come and spelled != b" " for may_come, spelled in tokens)
         if compiled.error or not is_possible:
             raise _refusal(constraint, compiled.error or "no text that it allows can be written in the model's tokens")
         return compiled
