@@ -36,9 +36,9 @@ _WORKER_ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "20000",
     # glibc reads these. Weights lie in huge pages where the kernel has them to give (`madvise`), so that a step that
-    # reads all of them misses fewer translations; all threads allocate from the one heap that has such pages; what a step
-    # allocates and frees stays with the process, instead of being returned, page by page, to be asked for again by the
-    # next.
+    # reads all of them misses fewer translations; all threads allocate from the one heap that has such pages; what a
+    # step allocates and frees stays with the process, instead of being returned, page by page, to be asked for again
+    # by the next.
     "GLIBC_TUNABLES": ":".join(
         (
             "glibc.malloc.hugetlb=1",
