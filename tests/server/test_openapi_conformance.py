@@ -1,13 +1,17 @@
 """Schemathesis calls every operation of our own document, with data that fits it and data that does not."""
 
 import logging
+from contextlib import suppress
 from typing import Any
 from zlib import crc32
 
 import pytest
 import schemathesis
 from fastapi import FastAPI
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -86,29 +90,44 @@ def map_body(context: schemathesis.HookContext, body: object) -> object:
     return body
 
 
-def check(case: schemathesis.Case[Any], caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.ERROR)
+OPERATIONS = {result.ok().label: result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)}
+
+
+def call(operation: schemathesis.APIOperation[Any, Any, Any, Any], max_examples: int) -> None:
+    """With data that fits the document, and with data that does not."""
+    bounded = settings(
+        max_examples=max_examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    bounded(given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))(check))()
+    with suppress(Unsatisfiable):  # where nothing is sent, nothing can be wrong
+        bounded(given(operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))(check))()
+
+
+def check(case: schemathesis.Case[Any]) -> None:
     response = case.call()
     assert response.status_code != 500, response.text
     case.validate_response(response, checks=CHECKS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_answer_is_in_the_document(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    call(OPERATIONS[name], max_examples=6)
     assert not caplog.records
 
 
-BOUNDED = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-
-
-NAMED_BY_BODY_TOO = r"^/models/\{model_id\}/(v1/.*|generate|chat|tokenize|detokenize|tokenizer_info)$"
-"""Of two routes that differ in where the model is named, one is enough for every day."""
-
-
-@schema.exclude(path_regex=NAMED_BY_BODY_TOO).parametrize()
-@settings(BOUNDED, max_examples=2)
-def test_every_answer_is_in_the_document(case: schemathesis.Case[Any], caplog: pytest.LogCaptureFixture) -> None:
-    check(case, caplog)
-
-
 @pytest.mark.long
-@schema.parametrize()
-@settings(BOUNDED, max_examples=200)
-def test_every_answer_to_many_requests_is_too(case: schemathesis.Case[Any], caplog: pytest.LogCaptureFixture) -> None:
-    check(case, caplog)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_answer_to_many_requests_is_too(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    call(OPERATIONS[name], max_examples=300)
+    assert not caplog.records
+
+
+def test_no_operation_is_left_out() -> None:
+    documented = make_open_app().openapi()["paths"]
+    assert len(OPERATIONS) == sum(len(operations) for operations in documented.values())

@@ -57,7 +57,7 @@ class JsonBody(Generic[Body]):
         """
         settings: Settings = request.app.state.services.settings
         content = await _read(request, settings.max_body_bytes)
-        if not content.strip() and self.may_be_empty:
+        if not content and self.may_be_empty:
             return self.model()
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind != "application/json" and not kind.endswith("+json"):
