@@ -110,7 +110,9 @@ def call(operation: schemathesis.APIOperation[Any, Any, Any, Any], max_examples:
 def check(case: schemathesis.Case[Any]) -> None:
     response = case.call()
     assert response.status_code != 500, response.text
-    case.validate_response(response, checks=CHECKS)
+    # That a 413 is a refusal is not known to schemathesis.
+    checks = [check for check in CHECKS if check is not negative_data_rejection or response.status_code != 413]
+    case.validate_response(response, checks=checks)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -124,7 +126,7 @@ def test_every_answer_is_in_the_document(name: str, caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_answer_to_many_requests_is_too(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
-    call(OPERATIONS[name], max_examples=300)
+    call(OPERATIONS[name], max_examples=60)
     assert not caplog.records
 
 
