@@ -53,7 +53,7 @@ def load_model(spec: ModelSpec, local: LocalModel, on_progress: Callable[[LoadPr
         raw_config = json.loads((local.folder / "config.json").read_text(encoding="utf-8"))
         config = read_config(local.folder, raw_config, trust_remote_code=spec.trust_remote_code, name=spec.name)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as beside:
-            # Most of it is the tokenizer's own parser, which leaves the interpreter to the other thread.
+            # Who reads weights waits for memory, and for the disk, a good part of the time.
             tokenizer_loading = beside.submit(_load_tokenizer, spec, local.folder)
             if spec.trust_remote_code:
                 # Both would copy code of the repository into the same folder.

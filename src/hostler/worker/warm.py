@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 
+import torch
+from transformers import AutoModelForCausalLM
 from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
@@ -36,6 +38,9 @@ def _do_what_each_load_would() -> None:
     """Where transformers puts something off until a model is loaded and then keeps it: a thousand regular expressions,
     and the modules of models. Nothing here may ask for a GPU: no fork of a process that has asked can use one."""
     get_checkpoint_conversion_mapping("")
+    # transformers makes every model of tensors without memory first, for which torch puts off a good deal as well.
+    with torch.device("meta"):
+        AutoModelForCausalLM.from_config(CONFIG_MAPPING["llama"](num_hidden_layers=1))
     for model_type in _COMMON_TYPES:
         config_class = CONFIG_MAPPING[model_type]
         for mapping in (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING):
