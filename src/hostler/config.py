@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 2**20
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
     """What is done about fields of a request that no interface has: a 400 or 422, or a line in the log."""
+    requests_per_minute: Annotated[int, Field(gt=0)] | None = None
+    """Requests to models that one caller (a key, or without keys an address) may send in a minute. `None`: no limit."""
     shutdown_grace_s: Annotated[float, Field(ge=0)] = 30.0
     """Seconds that running streams get to finish after SIGTERM."""
 

@@ -19,6 +19,7 @@
         ├── ModelNotLoadedError       it is not in memory, and what was asked does not load it
         ├── ModelUnloadedError        it was told to leave while the request waited or ran
         ├── QueueFullError            too many requests wait for this model
+        ├── RateLimitError            the caller has sent as many requests as it may, for now
         ├── WaitTimeoutError          no room, or no model, within the time a request may wait
         ├── EngineDeadError           the model's process ended under the request
         ├── EngineRequestError        the engine failed on this one request
@@ -155,6 +156,12 @@ class QueueFullError(ServiceError):
     """The model's queue is at its bound."""
 
     code = "queue_full"
+
+
+class RateLimitError(ServiceError):
+    """The caller has sent as many requests as it may in a minute."""
+
+    code = "rate_limit_exceeded"
 
 
 class WaitTimeoutError(ServiceError):

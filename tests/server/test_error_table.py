@@ -97,6 +97,11 @@ SCENES = [
         failing=errors.QueueFullError("full", retry_after_s=RETRY_AFTER_S),
     ),
     Scene(
+        errors.RateLimitError,
+        headers=SOON,
+        failing=errors.RateLimitError("too many", retry_after_s=RETRY_AFTER_S),
+    ),
+    Scene(
         errors.WaitTimeoutError,
         headers=SOON,
         failing=errors.WaitTimeoutError("no room", retry_after_s=RETRY_AFTER_S),

@@ -36,6 +36,8 @@ from hostler.server.errors import install_handlers
 from hostler.server.hub_account import HubAccount
 from hostler.server.openapi import install_openapi
 from hostler.server.origin_guard import OriginGuard
+from hostler.server.rate_limits import HEADERS as RATE_LIMIT_HEADERS
+from hostler.server.rate_limits import RateLimits
 from hostler.server.request_recorder import RequestRecorder
 from hostler.server.services import Services
 from hostler.server.streaming import StreamTiming
@@ -66,6 +68,7 @@ def create_app(
         gate=Gate(settings),
         hub_account=hub_account or HubAccount(settings.hf_token),
         timing=timing or StreamTiming(),
+        rate_limits=RateLimits(settings),
         metrics=_metrics(manager) if settings.enable_metrics else None,
     )
     app = FastAPI(
@@ -102,7 +105,7 @@ def _middleware(settings: Settings, drain: Drain) -> list[Middleware]:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "openai-processing-ms", "retry-after"],
+            expose_headers=["x-request-id", "openai-processing-ms", "retry-after", *RATE_LIMIT_HEADERS],
         )
         middleware.append(cors)
     middleware.append(Middleware(DrainGate, drain=drain))

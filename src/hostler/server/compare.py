@@ -14,9 +14,10 @@ from hostler.server.comparison import CompareResponse
 from hostler.server.generation import GenerationRun
 from hostler.server.json_body import JsonBody
 from hostler.server.openapi import answer_of, body_of
+from hostler.server.rate_limits import count_request
 from hostler.server.services import Services, ServicesDep, resolve
 
-router = APIRouter(tags=["generation"])
+router = APIRouter(tags=["generation"], dependencies=[Depends(count_request)])
 
 _STREAM = (
     "With `stream`: server-sent events `{model_id, text, finish_reason}` of all models, and for each one with its whole"

@@ -28,6 +28,7 @@ _OF_WORK: Classes = (
     errors.ContextLengthError,
     errors.ModelTooLargeError,
     errors.QueueFullError,
+    errors.RateLimitError,
     errors.ModelNotLoadedError,
     errors.ModelUnloadedError,
     errors.WaitTimeoutError,

@@ -54,6 +54,7 @@ TABLE: dict[type[HostlerError], Row] = {
     errors.ModelNotLoadedError: Row(503, "server_error"),
     errors.ModelUnloadedError: Row(503, "server_error"),
     errors.QueueFullError: Row(429, "rate_limit_error"),
+    errors.RateLimitError: Row(429, "rate_limit_error"),
     errors.WaitTimeoutError: Row(503, "server_error"),
     errors.EngineDeadError: Row(503, "server_error", retry_after_s=1.0),
     errors.EngineRequestError: Row(500, "server_error"),

@@ -12,11 +12,12 @@ from hostler.server.generation import GenerationRun, refuse_too_many
 from hostler.server.json_body import JsonBody
 from hostler.server.native_formats import ConversationFormat, GenerateFormat, GenerateManyFormat
 from hostler.server.openapi import answer_of, body_of
+from hostler.server.rate_limits import count_request
 from hostler.server.services import PathModel, Services, ServicesDep, resolve
 from hostler.server.streaming import GenerationResponse
 from hostler.types import ModelType
 
-router = APIRouter(tags=["generation"])
+router = APIRouter(tags=["generation"], dependencies=[Depends(count_request)])
 GenerateBody = Annotated[GenerateRequest, Depends(JsonBody(GenerateRequest))]
 ChatBody = Annotated[ChatRequest, Depends(JsonBody(ChatRequest))]
 

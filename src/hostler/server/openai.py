@@ -13,10 +13,11 @@ from hostler.server.generation import GenerationRun, refuse_too_many
 from hostler.server.json_body import JsonBody
 from hostler.server.openai_formats import ChatCompletionFormat, CompletionFormat
 from hostler.server.openapi import answer_of, body_of
+from hostler.server.rate_limits import count_request
 from hostler.server.services import PathModel, Services, ServicesDep, resolve
 from hostler.server.streaming import GenerationResponse
 
-router = APIRouter(tags=["OpenAI"])
+router = APIRouter(tags=["OpenAI"], dependencies=[Depends(count_request)])
 
 _STREAM = "With `stream`: server-sent events with OpenAI's chunks, then `[DONE]`."
 _chat: dict[str, Any] = answer_of(ChatCompletion, _STREAM, ChatCompletionChunk, ErrorBody)

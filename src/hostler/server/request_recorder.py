@@ -34,6 +34,8 @@ class RequestRecorder:
         request_id = asked_id if _REQUEST_ID.fullmatch(asked_id) else uuid4().hex
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
+        answer_headers: dict[str, str] = {}
+        state["answer_headers"] = answer_headers
         status = CLIENT_CLOSED_REQUEST
 
         async def send_with_headers(message: Message) -> None:
@@ -44,6 +46,7 @@ class RequestRecorder:
                 headers["x-request-id"] = request_id
                 headers["openai-processing-ms"] = str(round((time.perf_counter() - started_at) * 1000))
                 headers["x-content-type-options"] = "nosniff"
+                headers.update(answer_headers)
             await send(message)
 
         try:

@@ -14,6 +14,7 @@ from hostler.reloading import Reloader
 from hostler.server.auth import Gate
 from hostler.server.draining import Drain
 from hostler.server.hub_account import HubAccount
+from hostler.server.rate_limits import RateLimits
 from hostler.server.streaming import StreamTiming
 
 
@@ -25,6 +26,7 @@ class Services:
     gate: Gate
     hub_account: HubAccount
     timing: StreamTiming
+    rate_limits: RateLimits
     metrics: CollectorRegistry | None
     """`None`: nothing is measured."""
     started_at: int = field(default_factory=lambda: int(time.time()))

@@ -13,10 +13,11 @@ from hostler.registry import ModelSpec
 from hostler.server.connected import AwaitedResponse
 from hostler.server.json_body import JsonBody
 from hostler.server.openapi import body_of
+from hostler.server.rate_limits import count_request
 from hostler.server.services import PathModel, Services, ServicesDep, resolve_or_usual
 from hostler.types import EngineClient
 
-router = APIRouter(tags=["tokenizer"])
+router = APIRouter(tags=["tokenizer"], dependencies=[Depends(count_request)])
 TokenizeBody = Annotated[TokenizeRequest, Depends(JsonBody(TokenizeRequest))]
 DetokenizeBody = Annotated[DetokenizeRequest, Depends(JsonBody(DetokenizeRequest))]
 
