@@ -41,3 +41,4 @@ def test_a_load_of_a_common_type_imports_nothing_more(family: str, tmp_path: Pat
     build_tiny_model(family, tmp_path)
     run = subprocess.run([sys.executable, "-c", PROGRAM, tmp_path], capture_output=True, text=True, check=False)
     assert (run.stdout.strip(), run.returncode) == ("", 0), run.stderr
+    assert "workers_not_warmed" not in run.stderr

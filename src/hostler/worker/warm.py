@@ -2,15 +2,12 @@
 
 import atexit
 import gc
+import logging
 import os
 import shutil
 import signal
 
 import torch
-from transformers import AutoModelForCausalLM
-from transformers.conversion_mapping import get_checkpoint_conversion_mapping
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
 
 import hostler.worker.process  # noqa: F401  (so that workers find it imported)
 from hostler.worker.launcher import FORKSERVER_FOLDER
@@ -18,6 +15,10 @@ from hostler.worker.orphans import adopt_orphans
 
 _COMMON_TYPES = ("bart", "gpt2", "gpt_neox", "llama", "mistral", "opt", "qwen2", "qwen3", "t5")
 """Model types whose code workers find imported."""
+_NUM_LAYERS = 32
+"""As models of 7 billion parameters have; those of fewer have names of theirs as well."""
+
+logger = logging.getLogger(__name__)
 
 
 def _make_ready() -> None:
@@ -28,23 +29,38 @@ def _make_ready() -> None:
     if folder := os.environ.get(FORKSERVER_FOLDER):
         # Not run in workers: a forked process leaves by `os._exit`.
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _do_what_each_load_would()
+    try:
+        _do_what_each_load_would()
+    except Exception:
+        # What only saves time must never be why no model loads; another transformers may have it elsewhere.
+        logger.warning("workers_not_warmed", exc_info=True)
     # A collection writes into every object that it looks at, and so copies the pages that workers share with this one.
     gc.collect()
     gc.freeze()
 
 
 def _do_what_each_load_would() -> None:
-    """Where transformers puts something off until a model is loaded and then keeps it: a thousand regular expressions,
-    and the modules of models. Nothing here may ask for a GPU: no fork of a process that has asked can use one."""
+    """What transformers puts off until a model is loaded and then keeps. Nothing here may ask for a GPU: no fork of a
+    process that has asked can use one."""
+    from transformers import AutoModelForCausalLM
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+    from transformers.core_model_loading import WeightRenaming
+    from transformers.models.auto import configuration_auto, modeling_auto
+
+    # A thousand regular expressions.
     get_checkpoint_conversion_mapping("")
-    # transformers makes every model of tensors without memory first, for which torch puts off a good deal as well.
-    with torch.device("meta"):
-        AutoModelForCausalLM.from_config(CONFIG_MAPPING["llama"](num_hidden_layers=1))
     for model_type in _COMMON_TYPES:
-        config_class = CONFIG_MAPPING[model_type]
-        for mapping in (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING):
-            mapping.get(config_class, None)
+        config_class = configuration_auto.CONFIG_MAPPING[model_type]
+        modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING.get(config_class, None)
+        modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING.get(config_class, None)
+    # transformers makes every model of tensors without memory first, for which torch puts off a good deal as well.
+    config = configuration_auto.CONFIG_MAPPING["llama"](num_hidden_layers=_NUM_LAYERS)
+    with torch.device("meta"):
+        llama = AutoModelForCausalLM.from_config(config)
+    # And a regular expression for the name of each weight. Mistral's, Qwen's and many others' are called as Llama's;
+    # Python keeps the last 512.
+    for name in llama.state_dict():
+        WeightRenaming(name, name)
 
 
 _make_ready()
