@@ -17,12 +17,12 @@ BLOCKS = [
 ]
 
 
-def test_the_readme_shows_a_request_and_two_clients() -> None:
-    assert [language for language, _ in BLOCKS] == ["sh", "python", "python"]
+def test_the_readme_shows_two_requests_and_two_clients() -> None:
+    assert [language for language, _ in BLOCKS] == ["sh", "python", "python", "sh"]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("language", "block"), BLOCKS, ids=["curl", "openai", "hostler"])
+@pytest.mark.parametrize(("language", "block"), BLOCKS, ids=["curl", "openai", "hostler", "schema"])
 def test_a_block_of_the_readme_gets_an_answer(language: str, block: str, server: ServerProcess) -> None:
     text = block.replace("http://127.0.0.1:8000", server.url)
     command = [sys.executable, "-c", text] if language == "python" else ["bash", "-c", text]
