@@ -155,6 +155,8 @@ class SamplingParams(Struct, frozen=True, omit_defaults=True):
     """Sequences to generate from the one prompt."""
     max_tokens: int | None = None
     """New tokens at most, per sequence. `None`: as many as the context has room for. 0: compute the prompt alone."""
+    max_tokens_field: str = "max_tokens"
+    """The field of the request that it came from; errors name it."""
     clamp_max_tokens: bool = False
     """Cut `max_tokens` to what the context has room for, instead of refusing it."""
     max_length: int | None = None

@@ -91,6 +91,14 @@ def test_more_new_tokens_than_there_is_room_for_are_refused_unless_they_may_be_c
     assert inputs.prepare(1, prompt, SamplingParams()).admission.max_tokens == 28
 
 
+def test_a_limit_that_is_too_large_is_named_as_the_request_names_it(tiny: Tiny) -> None:
+    limit = SamplingParams(max_tokens=10_000, max_tokens_field="max_completion_tokens")
+    with pytest.raises(ContextLengthError, match="or set max_completion_tokens to at most") as caught:
+        processor(tiny("gpt2")).prepare(1, TokenPrompt(token_ids=[5, 6]), limit)
+    assert caught.value.param == "max_completion_tokens"
+
+
+
 def test_max_length_counts_as_in_transformers(tiny: Tiny) -> None:
     ten = TokenPrompt(token_ids=[5] * 10)
     for family, new_tokens in (("gpt2", 20), ("t5", 29)):

@@ -45,6 +45,7 @@ def test_every_supported_field_reaches_the_engine() -> None:
     ).sampling_params()
     assert params == SamplingParams(
         max_tokens=5,
+        max_tokens_field="max_completion_tokens",
         temperature=0,
         top_p=0.5,
         n=3,

@@ -100,6 +100,7 @@ class NativeSampling(BeamFields, ConstraintFields):
             stop=self.stop,
             skip_special_tokens=self.skip_special_tokens,
             constraint=self.constraint(),
+            max_tokens_field=None if self.max_new_tokens is None else "max_new_tokens",
         )
 
 

@@ -64,6 +64,8 @@ class ChatCompletionBody(SamplingRequest):
             raise InvalidRequestError(
                 "logprobs is not available with num_beams; leave one of them out", param="logprobs"
             )
+        if self.max_completion_tokens is not None:
+            params = msgspec.structs.replace(params, max_tokens_field="max_completion_tokens")
         return msgspec.structs.replace(params, logprobs=self.top_logprobs or 0) if self.logprobs else params
 
     def limit(self) -> int | None:

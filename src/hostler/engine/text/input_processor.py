@@ -219,7 +219,7 @@ class InputProcessor:
             raise ContextLengthError(
                 f"the prompt is too long for so long an answer: {num_before} tokens and {params.max_tokens} more are"
                 f" {num_before + params.max_tokens}, and this model's maximum context length is {limit} tokens; shorten"
-                f" the prompt or set max_tokens to at most {room}",
-                param="max_tokens",
+                f" the prompt or set {params.max_tokens_field} to at most {room}",
+                param=params.max_tokens_field,
             )
         return min(params.max_tokens, room)
