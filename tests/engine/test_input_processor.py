@@ -98,7 +98,6 @@ def test_a_limit_that_is_too_large_is_named_as_the_request_names_it(tiny: Tiny) 
     assert caught.value.param == "max_completion_tokens"
 
 
-
 def test_max_length_counts_as_in_transformers(tiny: Tiny) -> None:
     ten = TokenPrompt(token_ids=[5] * 10)
     for family, new_tokens in (("gpt2", 20), ("t5", 29)):

@@ -41,7 +41,9 @@ def test_a_text_is_a_prompt_and_so_is_each_of_several() -> None:
 
 def test_max_length_bounds_prompt_and_answer_and_max_new_tokens_the_answer() -> None:
     assert generate(max_length=7) == SamplingParams(temperature=0.7, top_p=0.9, top_k=50, max_length=7)
-    assert generate(max_new_tokens=7) == SamplingParams(temperature=0.7, top_p=0.9, top_k=50, max_tokens=7, max_tokens_field="max_new_tokens")
+    assert generate(max_new_tokens=7) == SamplingParams(
+        temperature=0.7, top_p=0.9, top_k=50, max_tokens=7, max_tokens_field="max_new_tokens"
+    )
 
 
 def test_max_length_of_a_chat_bounds_the_answer_and_gives_way_to_the_context() -> None:
