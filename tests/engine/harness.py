@@ -24,9 +24,9 @@ from hostler.errors import HostlerError
 from hostler.types import Admission, ChatFormat, FinishReason, Prompt, SamplingParams, TokenLogprobs
 from tests.tiny_models import MAX_POSITIONS
 
-FEW = frozenset({"gpt2", "bloom", "llama", "gemma3", "mistral", "falcon", "mamba2", "jamba"})
+FEW = frozenset({"gpt2", "bloom", "llama", "gemma3", "mistral", "falcon", "mamba2", "jamba", "t5", "bart", "marian"})
 """Families that differ most in what the engine has to do: learned positions, ALiBi, rotary ones, windows and soft caps,
-a window, one key for all heads, no cache of keys, and both."""
+a window, one key for all heads, no cache of keys, and both; distances, positions and forced tokens of decoders."""
 
 
 def few_at_once(families: Iterable[str]) -> list[Any]:

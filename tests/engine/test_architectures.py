@@ -117,7 +117,7 @@ def test_preempted_requests_go_on_without_a_wrong_token(family: str, case: Cases
     given.check(engine, longest)
 
 
-@pytest.mark.parametrize("family", CAUSAL_FAMILIES)
+@pytest.mark.parametrize("family", few_at_once(CAUSAL_FAMILIES))
 def test_what_is_tested_in_batches_is_served_in_them(family: str, tiny: Tiny) -> None:
     model = tiny(family).model
     expected = Batching.FLAT if model.config.model_type in TESTED_FLAT else Batching.ROWS
@@ -125,7 +125,7 @@ def test_what_is_tested_in_batches_is_served_in_them(family: str, tiny: Tiny) ->
     assert capabilities_of(model).batching is expected
 
 
-@pytest.mark.parametrize("family", ALONE_FAMILIES)
+@pytest.mark.parametrize("family", few_at_once(ALONE_FAMILIES))
 def test_what_cannot_share_a_batch_is_served_alone(family: str, tiny: Tiny) -> None:
     model = tiny(family).model
     assert model.config.model_type not in TESTED_FLAT | TESTED_IN_ROWS

@@ -8,7 +8,7 @@ import pytest
 from hostler.engine.causal.generic_path import MAX_PADDING, alike
 from hostler.engine.request import Request
 from hostler.types import SamplingParams, TokenPrompt
-from tests.engine.harness import TinyEngine, TinyModel
+from tests.engine.harness import TinyEngine, TinyModel, few_at_once
 from tests.engine.test_generation import random_prompts
 
 GREEDY = SamplingParams(temperature=0, max_tokens=12, ignore_eos=True)
@@ -71,7 +71,7 @@ def test_prompts_of_one_step_share_a_pass_and_so_do_their_next_tokens(
         assert engine.sequences[request_id, 0].token_ids == expected
 
 
-@pytest.mark.parametrize("family", ROW_FAMILIES)
+@pytest.mark.parametrize("family", few_at_once(ROW_FAMILIES))
 def test_prompts_that_go_on_where_another_is_share_a_pass_too(
     family: str, tiny: Callable[[str], TinyModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from hostler.engine.seq2seq.decoder_rows import (
 )
 from hostler.engine.seq2seq.runner import Seq2SeqRunner, arrival_groups
 from hostler.types import SamplingParams, TokenPrompt
-from tests.engine.harness import TinyEngine, TinyModel
+from tests.engine.harness import FEW, TinyEngine, TinyModel, few_at_once
 from tests.engine.test_generation import random_prompts
 from tests.tiny_models import ALONE_SEQ2SEQ_FAMILIES, SEQ2SEQ_FAMILIES
 
@@ -93,7 +93,10 @@ def test_requests_that_join_and_leave_at_random_equal_generate(family: str, tiny
 
 @pytest.mark.parametrize(
     ("family", "budget"),
-    [*((family, 16) for family in ("t5", "bart", "led")), *((family, 512) for family in SEQ2SEQ_FAMILIES)],
+    [
+        *((family, 16) for family in ("t5", "bart", "led")),
+        *(pytest.param(family, 512, marks=[] if family in FEW else pytest.mark.long) for family in SEQ2SEQ_FAMILIES),
+    ],
 )
 def test_preempted_requests_go_on_without_a_wrong_token(family: str, budget: int, tiny: Tiny) -> None:
     model = tiny(family)
@@ -139,7 +142,7 @@ def test_a_seeded_request_is_the_same_alone_and_beside_others(family: str, tiny:
     assert engine.tokens(range(len(prompts))) == alone
 
 
-@pytest.mark.parametrize("family", ["t5", *SEQ2SEQ_FAMILIES])
+@pytest.mark.parametrize("family", few_at_once(["t5", *SEQ2SEQ_FAMILIES]))
 def test_running_requests_of_any_age_take_one_decoder_pass_a_step(family: str, tiny: Tiny) -> None:
     model = tiny(family)
     engine = TinyEngine(model)

@@ -17,6 +17,7 @@ from hostler.models.repository_files import WeightsFormat
 from hostler.models.source import LocalModel
 from hostler.registry import ModelSpec
 from hostler.types import ChatFormat, LoadProgress, ModelType
+from tests.engine.harness import few_at_once
 from tests.models.specs import spec_of
 from tests.tiny_models import FAMILIES, MAX_POSITIONS, VARIANTS, build_tiny_model
 
@@ -28,7 +29,7 @@ def load_quietly(spec: ModelSpec, folder: Path) -> LoadedModel:
     return load_model(spec, LocalModel(folder, WeightsFormat.SAFETENSORS, revision="c0ffee"), unread.append)
 
 
-@pytest.mark.parametrize("family", FAMILIES + VARIANTS)
+@pytest.mark.parametrize("family", few_at_once(FAMILIES + VARIANTS))
 def test_every_family_loads_ready_to_generate(family: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     build_tiny_model(family, tmp_path)
     capfd.readouterr()
