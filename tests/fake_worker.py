@@ -199,7 +199,7 @@ def _score(token_id: int, word: str, logprob: float | None, num_top: int | None)
 
 
 class FakeEngine:
-    """Implements `hostler.types.EngineClient`."""
+    """Implements `hostler.engine_client.EngineClient`."""
 
     def __init__(self, model: FakeModel | None = None, sleep: Sleep = asyncio.sleep) -> None:
         self.model = model or FakeModel()

@@ -4,13 +4,12 @@ import asyncio
 
 import pytest
 
+from hostler.engine_client import EngineClient, Generation
 from hostler.errors import ContextLengthError, EngineDeadError
 from hostler.types import (
     ChatMessage,
     ChatPrompt,
-    EngineClient,
     FinishReason,
-    Generation,
     SamplingParams,
     TextPrompt,
     TokenDelta,

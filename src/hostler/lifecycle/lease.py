@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
+from hostler.engine_client import EngineClient
 from hostler.errors import ModelUnloadedError, ServiceError, ShuttingDownError
 from hostler.lifecycle.events import LeaveReason
 from hostler.registry import ModelSpec
-from hostler.types import EngineClient
 
 
 class ModelLease:

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from hostler.engine_client import EngineClient
 from hostler.registry import ModelSpec
-from hostler.types import EngineClient, Estimate, Footprint, LoadProgress, ModelFacts
+from hostler.types import Estimate, Footprint, LoadProgress, ModelFacts
 
 
 class Worker(EngineClient, Protocol):

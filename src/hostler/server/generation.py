@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from hostler.engine_client import Generation
 from hostler.errors import EngineDeadError, HostlerError, InvalidRequestError, ModelUnloadedError, ShuttingDownError
 from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.manager import ModelManager
@@ -14,7 +15,6 @@ from hostler.server.wait_comments import wait_comment
 from hostler.types import (
     Admission,
     FinishReason,
-    Generation,
     ModelFacts,
     Prompt,
     SamplingParams,

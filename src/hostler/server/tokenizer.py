@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from hostler.engine_client import EngineClient
 from hostler.errors import EngineDeadError
 from hostler.protocol.model_answers import DetokenizeAnswer, TokenizeAnswer, TokenizerInfo
 from hostler.protocol.tokenizer import DetokenizeRequest, TokenizeRequest
@@ -15,7 +16,6 @@ from hostler.server.json_body import JsonBody
 from hostler.server.openapi import body_of
 from hostler.server.rate_limits import count_request
 from hostler.server.services import PathModel, Services, ServicesDep, resolve_or_usual
-from hostler.types import EngineClient
 
 router = APIRouter(tags=["tokenizer"], dependencies=[Depends(count_request)])
 TokenizeBody = Annotated[TokenizeRequest, Depends(JsonBody(TokenizeRequest))]

@@ -9,7 +9,7 @@ from hostler.worker.settling import refuse, resolve
 
 
 class WorkerGeneration:
-    """Implements `hostler.types.Generation`: a queue between the socket and one reader."""
+    """Implements `hostler.engine_client.Generation`: a queue between the socket and one reader."""
 
     def __init__(self, num_sequences: int, abort: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
