@@ -19,14 +19,14 @@ class CompareRequest(NativeSampling):
 
     models: Annotated[
         list[str],
-        Field(min_length=1, max_length=MAX_COMPARED, fail_fast=True, examples=[["smollm2-135m", "gpt2-small"]]),
+        Field(min_length=1, max_length=MAX_COMPARED, fail_fast=True),
     ]
     """Registered ids or Hugging Face names, each model once."""
-    messages: Annotated[Messages | None, Field(examples=[[{"role": "user", "content": "Which horse is fast?"}]])] = None
+    messages: Messages | None = None
     """A conversation to answer."""
-    message: Annotated[str | None, Field(examples=["Which horse is fast?"])] = None
+    message: str | None = None
     """The only message of a conversation to answer."""
-    text: Annotated[str | None, Field(validate_default=True, examples=["The horse"])] = None
+    text: Annotated[str | None, Field(validate_default=True)] = None
     """A text to continue. Exactly one of the three is needed."""
 
     @field_validator("text")

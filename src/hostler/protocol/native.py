@@ -115,7 +115,7 @@ class GenerateRequest(NativeSampling):
     """Per text. Default 1. With `num_beams`, the best so many, best first."""
     texts: Annotated[
         list[str] | None,
-        Field(min_length=1, max_length=MAX_SEQUENCES, fail_fast=True, examples=[["The horse", "The cow"]]),
+        Field(min_length=1, max_length=MAX_SEQUENCES, fail_fast=True),
     ] = None
     """Answered at once, each as if it were asked for alone."""
     text: Annotated[str | None, Field(validate_default=True)] = None

@@ -23,9 +23,9 @@ MAX_TOKENS_TO_SPELL = 2**20
 class TokenizerRequest(RequestBody):
     """What both have in common. The model may be named by the path instead; then `model` is not read."""
 
-    model: Annotated[str | None, Field(examples=["smollm2-135m"])] = None
+    model: str | None = None
     """A registered id or Hugging Face name. Default: the one in memory, else `default_model`, else the first."""
-    keep_alive: Annotated[KeepAlive | None, Field(examples=["5m"])] = None
+    keep_alive: KeepAlive | None = None
     """How long the model stays in memory after its last request, from now on. Default: what the registry says."""
 
 
@@ -34,20 +34,15 @@ class TokenizeRequest(TokenizerRequest):
 
     model_config = ConfigDict(json_schema_extra=alternatives(prompt="string", messages="array"))
 
-    messages: Annotated[
-        Messages | None,
-        Field(examples=[[{"role": "user", "content": "Hello there"}]]),
-    ] = None
+    messages: Messages | None = None
     """Rendered as they would be for an answer."""
-    add_generation_prompt: Annotated[bool | None, Field(examples=[True])] = None
+    add_generation_prompt: bool | None = None
     """End `messages` with what begins an answer. Default true."""
-    continue_final_message: Annotated[bool | None, Field(examples=[False])] = None
+    continue_final_message: bool | None = None
     """Go on with the last of the `messages`, an assistant's, instead of beginning a new one."""
-    prompt: Annotated[
-        str | None, Field(max_length=MAX_CHARS_TO_TOKENIZE, validate_default=True, examples=["Hello there"])
-    ] = None
+    prompt: Annotated[str | None, Field(max_length=MAX_CHARS_TO_TOKENIZE, validate_default=True)] = None
     """Exactly one of the two is needed."""
-    add_special_tokens: Annotated[bool | None, Field(examples=[True])] = None
+    add_special_tokens: bool | None = None
     """Whether a `prompt` gets the tokens that the tokenizer puts around a text. A conversation has those of its
     template. Default true."""
 
@@ -91,5 +86,5 @@ class DetokenizeRequest(TokenizerRequest):
 
     tokens: Annotated[
         list[Annotated[int, Field(ge=0, le=MAX_TOKEN_ID)]],
-        Field(max_length=MAX_TOKENS_TO_SPELL, fail_fast=True, examples=[[19556, 665]]),
+        Field(max_length=MAX_TOKENS_TO_SPELL, fail_fast=True),
     ]

@@ -105,7 +105,7 @@ def _request_definitions() -> dict[str, Any]:
                     node[spelled] = node.pop(own)
         for field, described in schema.get("properties", {}).items():
             if (example := field_example(name, field)) is not None:
-                described.setdefault("examples", [example])
+                described["examples"] = [example]
     return definitions
 
 

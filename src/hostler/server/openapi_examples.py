@@ -9,6 +9,7 @@ _MODEL = "smollm2-135m"
 
 FIELDS: dict[str, Any] = {
     "add_generation_prompt": True,
+    "add_special_tokens": True,
     "after": 41,
     "arguments": '{"city": "Lyon"}',
     "Message.content": "Which horse is the fastest?",
@@ -52,6 +53,7 @@ FIELDS: dict[str, Any] = {
     "model": _MODEL,
     "model_id": _MODEL,
     "model_type": "text",
+    "models": [_MODEL, "gpt2-small"],
     "n": 1,
     "name": "anna",
     "num_beams": 1,
@@ -80,6 +82,8 @@ FIELDS: dict[str, Any] = {
     "stream_options": {"include_usage": True},
     "temperature": 0.7,
     "text": "The horse",
+    "texts": ["The horse", "The cow"],
+    "tokens": [19556, 665],
     "tool_call_id": "call_1",
     "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}],
     "top_k": 50,
