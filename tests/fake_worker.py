@@ -14,8 +14,11 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from hostler.errors import ContextLengthError, EngineDeadError, HostlerError, InvalidRequestError
 from hostler.registry import ModelSpec
+from hostler.tools import ToolCall, ToolCallDelta
 from hostler.types import (
     Admission,
     ChatFormat,
@@ -87,6 +90,10 @@ class FakeModel:
     """Time before each word, by the launcher's `sleep`."""
     answer: str | None = None
     """Said instead of `word0 word1 …`."""
+    reasoning: str = ""
+    """Thought before the answer, in one token a word, where the prompt splits it."""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    """Made after the answer (which may be ""), in two tokens each, where the prompt has tools."""
     generation_error: HostlerError | None = None
     """Raised in place of the word `num_free_words`."""
     seconds_since_step: float = 0.0
@@ -104,9 +111,10 @@ class FakeModel:
 class FakeGeneration:
     """One accepted request of a `FakeEngine`."""
 
-    def __init__(self, engine: "FakeEngine", admission: Admission, params: SamplingParams) -> None:
+    def __init__(self, engine: "FakeEngine", admission: Admission, prompt: Prompt, params: SamplingParams) -> None:
         self._engine = engine
         self._admission = admission
+        self._prompt = prompt
         self._params = params
         self._aborted = asyncio.Event()
         self._is_finished = False
@@ -123,27 +131,27 @@ class FakeGeneration:
         self._engine.running.discard(self)
 
     async def __aiter__(self) -> AsyncIterator[TokenDelta]:
-        words, last_reason = self._words()
-        for i, word in enumerate(words):
+        tokens, last_reason = self._tokens()
+        for i, token in enumerate(tokens):
             await self._pause(i)
             for index in range(self._params.n):
                 if self._aborted.is_set():
                     yield TokenDelta(index=index, finish_reason=FinishReason.ABORT)
                     continue
-                is_last = i == len(words) - 1
+                is_last = i == len(tokens) - 1
                 if is_last and index == self._params.n - 1:
                     self._finish()
-                yield TokenDelta(
+                yield replace(
+                    token,
                     index=index,
-                    text=word,
                     token_ids=[i],
                     finish_reason=last_reason if is_last else None,
-                    logprobs=_score(i, word, -1.0 / (index + i + 1), self._params.logprobs),
+                    logprobs=_score(i, token.text, -1.0 / (index + i + 1), self._params.logprobs),
                     prompt_logprobs=self._prompt_logprobs() if i == index == 0 else [],
                 )
             if self._aborted.is_set():
                 return
-        if not words:
+        if not tokens:
             self._finish()
             for index in range(self._params.n):
                 prompt_logprobs = [] if index else self._prompt_logprobs()
@@ -155,15 +163,20 @@ class FakeGeneration:
         num_top = self._params.prompt_logprobs
         return [entry for i, word in enumerate(spelled) for entry in _score(i, word, -float(i) or None, num_top)]
 
-    def _words(self) -> tuple[list[str], FinishReason]:
+    def _tokens(self) -> tuple[list[TokenDelta], FinishReason]:
         max_tokens = self._admission.max_tokens
-        if self._engine.model.answer is None:
+        model = self._engine.model
+        if model.answer is None:
             is_cut = self._params.max_tokens is not None or self._params.max_length is not None
-            return [f"word{i} " for i in range(max_tokens)], FinishReason.LENGTH if is_cut else FinishReason.STOP
-        words = [word + " " for word in self._engine.model.answer.split(" ")]
-        words[-1] = words[-1].removesuffix(" ")
-        is_cut = len(words) > max_tokens
-        return words[:max_tokens], FinishReason.LENGTH if is_cut else FinishReason.STOP
+            words = [TokenDelta(text=f"word{i} ") for i in range(max_tokens)]
+            return words, FinishReason.LENGTH if is_cut else FinishReason.STOP
+        tokens = [TokenDelta(text=word) for word in _spaced(model.answer)]
+        if isinstance(self._prompt, ChatPrompt) and self._prompt.splits_reasoning and model.reasoning:
+            tokens = [TokenDelta(reasoning=word) for word in _spaced(model.reasoning)] + tokens
+        if isinstance(self._prompt, ChatPrompt) and self._prompt.tool_use is not None:
+            tokens += [token for i, call in enumerate(model.tool_calls) for token in _call_tokens(i, call)]
+        is_cut = len(tokens) > max_tokens
+        return tokens[:max_tokens], FinishReason.LENGTH if is_cut else FinishReason.STOP
 
     async def _pause(self, i: int) -> None:
         """Wait until word `i` is due, the request is aborted or the worker has ended."""
@@ -185,6 +198,21 @@ class FakeGeneration:
     def _finish(self) -> None:
         self._is_finished = True
         self._engine.running.discard(self)
+
+
+def _spaced(text: str) -> list[str]:
+    """Its words, each with the space that follows it."""
+    words = [word + " " for word in text.split(" ")]
+    return [*words[:-1], words[-1].removesuffix(" ")]
+
+
+def _call_tokens(index: int, call: ToolCall) -> list[TokenDelta]:
+    """Its beginning, then its arguments."""
+    begun = ToolCallDelta(index=index, id=call.id, name=call.name)
+    return [
+        TokenDelta(tool_calls=[begun]),
+        TokenDelta(tool_calls=[ToolCallDelta(index=index, arguments=call.arguments)]),
+    ]
 
 
 def _score(token_id: int, word: str, logprob: float | None, num_top: int | None) -> list[TokenLogprobs]:
@@ -228,7 +256,7 @@ class FakeEngine:
                 raise
         if self.dead.is_set():
             raise EngineDeadError("the model's process has ended")
-        generation = FakeGeneration(self, admit(prompt, params, self.facts), params)
+        generation = FakeGeneration(self, admit(prompt, params, self.facts), prompt, params)
         self.running.add(generation)
         return generation
 

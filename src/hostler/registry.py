@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hostler.config import Bytes, KeepAlive, Settings, TorchDtype, UserPath, in_force, load_settings
 from hostler.errors import ModelNotFoundError
+from hostler.struct import Struct
 from hostler.suggestions import did_you_mean, nearest
-from hostler.types import ModelType, Struct
+from hostler.types import ModelType
 from hostler.yaml_file import YamlFile, read_yaml
 
 T = TypeVar("T")

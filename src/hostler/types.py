@@ -7,7 +7,8 @@ These are msgspec structs rather than dataclasses because they cross the process
 from enum import StrEnum
 from typing import Literal
 
-import msgspec
+from hostler.struct import Struct
+from hostler.tools import ToolCall, ToolCallDelta, ToolUse
 
 
 class ModelType(StrEnum):
@@ -54,19 +55,6 @@ class ChatFormat(StrEnum):
     """The text of the messages and nothing else."""
 
 
-class Struct(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of the values below: immutable, built by keyword."""
-
-
-class ToolCall(Struct, frozen=True):
-    """A call that an earlier answer made of a function of the caller's."""
-
-    id: str
-    name: str
-    arguments: str
-    """As the model wrote them; JSON, if it wrote them well."""
-
-
 class ChatMessage(Struct, frozen=True, omit_defaults=True):
     """One turn. What a model's template does not know of it, it leaves out."""
 
@@ -105,6 +93,10 @@ class ChatPrompt(Struct, frozen=True, tag="chat"):
     drop_oldest: bool = False
     """Leave out the oldest turns (never a leading system message, never the last message) until the prompt fits;
     otherwise a conversation that is too long is a `ContextLengthError`."""
+    tool_use: ToolUse | None = None
+    """`None`: there are no tools, and nothing in an answer is a call."""
+    splits_reasoning: bool = False
+    """What the answer thinks, where the model's template marks it, is no text of it but its `TokenDelta.reasoning`."""
 
 
 Prompt = TextPrompt | TokenPrompt | ChatPrompt
@@ -238,6 +230,10 @@ class TokenDelta(Struct, frozen=True, omit_defaults=True):
     """Which of the `n` sequences."""
     text: str = ""
     """New text; may be empty while bytes of a character, or the start of a stop string, are held back."""
+    reasoning: str = ""
+    """New text of its reasoning, where the prompt `splits_reasoning`."""
+    tool_calls: list[ToolCallDelta] = []
+    """What is new of its calls, where the prompt has a `tool_use`."""
     token_ids: list[int] = []
     """New tokens; more than one only when steps were joined on the way."""
     logprobs: list[TokenLogprobs] = []

@@ -8,7 +8,8 @@ import pytest
 from hostler.engine.text.chat_template import MAX_GROWTH, MAX_OWN_CHARS, TemplateCall, conversation, render
 from hostler.engine.text.input_processor import InputProcessor
 from hostler.errors import InvalidRequestError
-from hostler.types import ChatMessage, ChatPrompt, ToolCall
+from hostler.tools import ToolCall
+from hostler.types import ChatMessage, ChatPrompt
 from tests.engine import chat_templates
 from tests.engine.harness import TinyModel
 

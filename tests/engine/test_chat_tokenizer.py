@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hostler.engine.text.chat_template import MAX_CPU_S, Rendered, TemplateCall
 from hostler.engine.text.chat_tokenizer import ChatTokenizer
 from hostler.errors import InvalidRequestError
-from hostler.types import ChatFormat, ChatMessage, ChatPrompt, ToolCall
+from hostler.tools import ToolCall
+from hostler.types import ChatFormat, ChatMessage, ChatPrompt
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -35,7 +36,7 @@ class Words:
     def tokenize(self, prompt: ChatPrompt, max_tokens: int = 10**9) -> tuple[list[int], int]:
         return self._chats.tokenize(prompt, max_tokens)
 
-    def spell(self, messages: list[ChatMessage], **options: bool) -> str:
+    def spell(self, messages: list[ChatMessage], **options: Any) -> str:
         self.tokenize(ChatPrompt(messages=messages, **options))
         return self.texts[-1]
 

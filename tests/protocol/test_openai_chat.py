@@ -6,7 +6,8 @@ from pydantic import ValidationError
 
 from hostler.errors import HostlerError, UnsupportedParameterError
 from hostler.protocol.openai_chat import ChatCompletionRequest
-from hostler.types import ChatMessage, SamplingParams, ToolCall
+from hostler.tools import ToolCall
+from hostler.types import ChatMessage, SamplingParams
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from hostler.models.footprint import Measurement, loaded_bytes, measured_bytes
-from hostler.types import Footprint, FootprintBasis, ModelFacts, Struct
+from hostler.struct import Struct
+from hostler.types import Footprint, FootprintBasis, ModelFacts
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from hostler.errors import UnsupportedParameterError
 from hostler.protocol.fields import Integer, RequestBody
-from hostler.types import ChatMessage, ToolCall
+from hostler.tools import ToolCall
+from hostler.types import ChatMessage
 
 MAX_MESSAGES = 4096
 MAX_PARTS = 1024

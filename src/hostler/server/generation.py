@@ -6,12 +6,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from hostler.engine_client import Generation
 from hostler.errors import EngineDeadError, HostlerError, InvalidRequestError, ModelUnloadedError, ShuttingDownError
 from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelSpec
 from hostler.server.wait_comments import wait_comment
+from hostler.tools import ToolCall
 from hostler.types import (
     Admission,
     FinishReason,
@@ -34,13 +37,38 @@ class Sequence:
     num_tokens: int = 0
     num_cached_tokens: int = 0
     """Of its prompt; there with the first delta."""
+    num_reasoning_tokens: int = 0
+    """Of its tokens, those that brought text of its reasoning."""
     finish_reason: FinishReason | None = None
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     """One per token, where the request asked for them."""
+    reasoning_parts: list[str] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    """The last of them may still grow."""
 
     @property
     def text(self) -> str:
         return "".join(self.parts)
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(self.reasoning_parts)
+
+    def add(self, delta: TokenDelta) -> None:
+        self.parts.append(delta.text)
+        self.num_tokens += len(delta.token_ids)
+        self.num_cached_tokens += delta.num_cached_tokens
+        self.finish_reason = delta.finish_reason
+        self.logprobs += delta.logprobs
+        if delta.reasoning:
+            self.reasoning_parts.append(delta.reasoning)
+            self.num_reasoning_tokens += len(delta.token_ids)
+        for call in delta.tool_calls:
+            if call.index == len(self.tool_calls):
+                self.tool_calls.append(ToolCall(id=call.id, name=call.name, arguments=call.arguments))
+            else:
+                begun = self.tool_calls[call.index]
+                self.tool_calls[call.index] = replace(begun, arguments=begun.arguments + call.arguments)
 
 
 @dataclass(frozen=True)
@@ -124,12 +152,7 @@ class GenerationRun:
         """
         async with aclosing(self._merged()) as merged:
             async for i, delta in merged:
-                sequence = answer.sequences[i][delta.index]
-                sequence.parts.append(delta.text)
-                sequence.num_tokens += len(delta.token_ids)
-                sequence.num_cached_tokens += delta.num_cached_tokens
-                sequence.finish_reason = delta.finish_reason
-                sequence.logprobs += delta.logprobs
+                answer.sequences[i][delta.index].add(delta)
                 answer.prompt_logprobs[i] += delta.prompt_logprobs
                 yield i, delta
 

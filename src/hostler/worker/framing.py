@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from hostler.errors import ServiceError
-from hostler.types import Struct
+from hostler.struct import Struct
 
 _HEADER = struct.Struct(">I")
 MAX_FRAME_BYTES = 256 * 2**20

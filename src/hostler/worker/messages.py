@@ -5,6 +5,7 @@ Nothing is pickled, so a worker that was taken over by a model's code gets no co
 
 from hostler.errors import HostlerError, ServiceError, subclasses_by_code
 from hostler.registry import ModelSpec
+from hostler.struct import Struct
 from hostler.types import (
     Admission,
     ChatPrompt,
@@ -13,7 +14,6 @@ from hostler.types import (
     ModelFacts,
     Prompt,
     SamplingParams,
-    Struct,
     TextPrompt,
     TokenDelta,
     TokenizerFacts,

@@ -20,7 +20,7 @@ import psutil
 
 from hostler.engine.text.chat_template import Rendered, TemplateCall, render, takes_too_much
 from hostler.errors import HostlerError
-from hostler.types import Struct
+from hostler.struct import Struct
 from hostler.worker.framing import FrameDecoder, encode
 from hostler.worker.messages import ErrorReport
 from hostler.worker.orphans import end_with

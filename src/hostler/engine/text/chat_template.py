@@ -9,7 +9,8 @@ import msgspec
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from hostler.errors import InvalidRequestError
-from hostler.types import ChatMessage, Struct
+from hostler.struct import Struct
+from hostler.types import ChatMessage
 
 MAX_CPU_S = 0.75
 """For all renderings of one request. A conversation of 4,000 turns takes the longest templates in use a tenth of it."""
