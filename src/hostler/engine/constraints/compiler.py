@@ -9,6 +9,7 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
 from transformers import PreTrainedTokenizerBase
 
+from hostler.engine.constraints.closing import closed
 from hostler.engine.constraints.matcher import GrammarMatcher
 from hostler.engine.constraints.vocabulary import Vocabulary
 from hostler.errors import InvalidRequestError
@@ -109,8 +110,8 @@ def _grammar_of(constraint: Constraint) -> dict[str, Any]:
     """
     match constraint.kind:
         case ConstraintKind.JSON_SCHEMA:
-            grammars = json.loads(LLMatcher.grammar_from_json_schema(constraint.text, overrides=_JSON))["grammars"]
-            return dict(grammars[0])
+            schema = json.dumps(closed(json.loads(constraint.text)))
+            return dict(json.loads(LLMatcher.grammar_from_json_schema(schema, overrides=_JSON))["grammars"][0])
         case ConstraintKind.REGEX:
             return dict(json.loads(LLMatcher.grammar_from_regex(constraint.text))["grammars"][0])
         case ConstraintKind.CHOICE:
