@@ -5,9 +5,8 @@ import pytest
 
 from hostler.errors import EngineRequestError, ModelLoadError
 from hostler.protocol.model_answers import ComparedAnswer
-from hostler.server.comparison import Stopwatch
 from hostler.server.streaming import StreamTiming
-from hostler.types import ChatMessage, ChatPrompt, TextPrompt, TokenDelta
+from hostler.types import ChatMessage, ChatPrompt, TextPrompt
 from tests.server.conftest import Served, serving
 from tests.server.test_openai import events
 from tests.server.test_streaming import listening, post, until
@@ -159,12 +158,3 @@ async def test_a_client_that_leaves_ends_all_of_it(is_streamed: bool) -> None:
         await until(lambda: manager.status("tiny-chat").num_leases == 0)
         assert manager.status("tiny-text").num_waiting == 0
         assert launcher.worker("tiny-chat").num_aborted == 1
-
-
-def test_the_first_piece_does_not_count_towards_the_speed() -> None:
-    watch = Stopwatch(asked_at=0.0)
-    watch.note(TokenDelta(token_ids=[1, 2, 3]))
-    assert watch.tokens_per_second is None
-    watch.note(TokenDelta(token_ids=[4]))
-    assert watch.num_later_tokens == 1
-    assert (watch.tokens_per_second or 0) > 0

@@ -84,3 +84,49 @@ async def test_metrics_that_are_turned_off_are_not_found() -> None:
 async def test_metrics_need_the_key() -> None:
     async with serving(api_key="secret") as served:
         assert (await served.client.get("/metrics")).status_code == 401
+
+
+async def test_a_request_is_counted_with_its_route_its_model_and_its_tokens(served: Served) -> None:
+    body = {"model": "tiny-text", "prompt": "one two three", "max_tokens": 4}
+    await served.client.post("/v1/completions", json=body)
+    await served.client.post("/v1/completions", json={**body, "stream": True})
+    found = await scrape(served.client)
+    assert found["hostler_requests_total", "-", "POST", "tiny-text", "/v1/completions", "200"] == 2
+    assert found["hostler_request_seconds_count", "/v1/completions"] == 2
+    assert found["hostler_model_wait_seconds_count", "tiny-text"] == 2
+    assert found["hostler_time_to_first_token_seconds_count", "tiny-text"] == 2
+    assert found["hostler_prompt_tokens_total", "-", "tiny-text"] == 6
+    assert found["hostler_completion_tokens_total", "-", "tiny-text"] == 8
+    assert found["hostler_cached_prompt_tokens_total", "tiny-text"] == 0
+    assert found["hostler_inter_token_seconds_count", "tiny-text"] == 6
+    assert found["hostler_inter_token_seconds_bucket", "+Inf", "tiny-text"] == 6
+
+
+async def test_labels_do_not_grow_with_what_clients_send(served: Served) -> None:
+    for name in ("nobody", "somebody"):
+        await served.client.get(f"/models/{name}/info")
+        await served.client.get(f"/{name}")
+        await served.client.request(name, "/health")
+    samples = [name for name in await scrape(served.client) if name[0] == "hostler_requests_total"]
+    assert {sample[1:] for sample in samples} == {
+        ("-", "GET", "-", "/models/{model_id:model}/info", "404"),
+        ("-", "GET", "-", "-", "404"),
+        ("-", "other", "-", "/health", "405"),
+    }
+
+
+async def test_a_request_that_is_being_answered_is_in_flight(served: Served) -> None:
+    served.launcher.model("tiny-text").token_gate = gate = asyncio.Event()
+    asked = asyncio.create_task(served.client.post("/models/tiny-text/generate", json={"text": "a"}))
+    await until(lambda: served.manager.status("tiny-text").num_leases == 1)
+    assert (await scrape(served.client))["hostler_requests_in_flight",] == 2  # and the scrape itself
+    gate.set()
+    await asked
+    assert (await scrape(served.client))["hostler_requests_in_flight",] == 1
+
+
+async def test_each_model_of_a_comparison_is_measured(served: Served) -> None:
+    await served.client.post("/compare", json={"models": ["tiny-text", "tiny-chat"], "text": "a", "max_new_tokens": 2})
+    found = await scrape(served.client)
+    for model_id in ("tiny-text", "tiny-chat"):
+        assert found["hostler_completion_tokens_total", "-", model_id] == 2

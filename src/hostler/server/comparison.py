@@ -1,10 +1,8 @@
 """One prompt to several models at once: each has its own lease, its own place in the answer and its own failure."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 
 import msgspec
 from starlette.responses import Response
@@ -21,29 +19,6 @@ from hostler.types import TokenDelta
 
 Event = ComparedText | ComparedAnswer
 Explain = Callable[[Exception], NativeErrorBody]
-
-
-@dataclass
-class Stopwatch:
-    """When the parts of one answer came; seconds of `time.perf_counter`."""
-
-    asked_at: float
-    first_at: float | None = None
-    last_at: float = 0.0
-    num_later_tokens: int = 0
-    """Those that came after the first piece."""
-
-    def note(self, delta: TokenDelta) -> None:
-        self.last_at = time.perf_counter()
-        if self.first_at is not None:
-            self.num_later_tokens += len(delta.token_ids)
-        elif delta.token_ids:
-            self.first_at = self.last_at
-
-    @property
-    def tokens_per_second(self) -> float | None:
-        seconds = 0.0 if self.first_at is None else self.last_at - self.first_at
-        return round(self.num_later_tokens / seconds, 2) if self.num_later_tokens and seconds > 0 else None
 
 
 class Comparison:
@@ -90,14 +65,12 @@ class Comparison:
             await cancel(*asking)
 
     async def _ask(self, run: GenerationRun) -> None:
-        watch = Stopwatch(asked_at=time.perf_counter())
         try:
             answer = await run.open()
             async with aclosing(run.deltas(answer)) as deltas:
                 async for _, delta in deltas:
-                    watch.note(delta)
                     self._tell(run, delta)
-            ended = _answered(run, answer, watch)
+            ended = _answered(run, answer)
         except Exception as exc:
             ended = _failed(run, self._explain(exc))
         finally:
@@ -127,6 +100,7 @@ class CompareResponse(Response):
             scope["state"]["error_code"] = error.code
             return native_body(error)
 
+        scope["state"]["generations"] = self._runs
         answer = self._stream if self._is_streamed else self._answer_whole
         await while_connected(receive, answer(Comparison(self._runs, explain), scope, receive, send))
 
@@ -150,10 +124,11 @@ class CompareResponse(Response):
         await send_body(send, b"data: [DONE]\n\n", more_body=False)
 
 
-def _answered(run: GenerationRun, answer: Answer, watch: Stopwatch) -> ComparedAnswer:
+def _answered(run: GenerationRun, answer: Answer) -> ComparedAnswer:
     sequence = answer.sequences[0][0]
     reason = sequence.finish_reason
-    had_model_at = watch.asked_at if run.leased_at is None else run.leased_at
+    timeline = run.timeline
+    wait_s, ttft_s, speed = timeline.wait_s or 0.0, timeline.ttft_s, timeline.tokens_per_second
     return ComparedAnswer(
         model_id=run.spec.id,
         model_name=run.spec.name,
@@ -161,10 +136,10 @@ def _answered(run: GenerationRun, answer: Answer, watch: Stopwatch) -> ComparedA
         finish_reason=None if reason is None else finish_reason(reason),
         prompt_tokens=answer.num_prompt_tokens,
         completion_tokens=answer.num_completion_tokens,
-        load_s=round(had_model_at - watch.asked_at, 4),
-        ttft_s=None if watch.first_at is None else round(watch.first_at - had_model_at, 4),
-        total_s=round(watch.last_at - watch.asked_at, 4),
-        tokens_per_second=watch.tokens_per_second,
+        load_s=round(wait_s, 4),
+        ttft_s=None if ttft_s is None else round(ttft_s - wait_s, 4),
+        total_s=round(timeline.last_at - timeline.asked_at, 4),
+        tokens_per_second=None if speed is None else round(speed, 2),
         error=None,
     )
 

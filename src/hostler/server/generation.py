@@ -14,6 +14,8 @@ from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelSpec
 from hostler.server.wait_comments import wait_comment
+from hostler.telemetry.request_metrics import Generated
+from hostler.telemetry.timeline import Timeline
 from hostler.tools import ToolCall
 from hostler.types import (
     Admission,
@@ -115,8 +117,9 @@ class GenerationRun:
         `None`: leaves that as it is."""
         self.spec = spec
         self.params = params
-        self.leased_at: float | None = None
-        """`time.perf_counter` when it got its model; `None` before."""
+        self.timeline = Timeline()
+        self.answer: Answer | None = None
+        """As far as it has come; `None` until the engine has accepted all of it."""
         self._priority = priority
         self._keep_alive_s = keep_alive_s
         self._manager = manager
@@ -133,6 +136,22 @@ class GenerationRun:
         Raises:
             HostlerError: the model cannot be had, or a prompt does not suit it.
         """
+        self.answer = await self._open()
+        return self.answer
+
+    def generated(self) -> Generated:
+        """What it has come to, for the metrics and the log."""
+        if (answer := self.answer) is None:
+            return Generated(model_id=self.spec.id, timeline=self.timeline)
+        return Generated(
+            model_id=self.spec.id,
+            timeline=self.timeline,
+            num_prompt_tokens=answer.num_prompt_tokens,
+            num_cached_tokens=answer.num_cached_tokens,
+            num_completion_tokens=answer.num_completion_tokens,
+        )
+
+    async def _open(self) -> Answer:
         lease = await self._acquire()
         try:
             return await self._hand_over(lease)
@@ -152,6 +171,7 @@ class GenerationRun:
         """
         async with aclosing(self._merged()) as merged:
             async for i, delta in merged:
+                self.timeline.note(i, delta)
                 answer.sequences[i][delta.index].add(delta)
                 answer.prompt_logprobs[i] += delta.prompt_logprobs
                 yield i, delta
@@ -176,7 +196,7 @@ class GenerationRun:
 
     async def _acquire(self) -> ModelLease:
         self._lease = await self._manager.acquire(self.spec, keep_alive_s=self._keep_alive_s)
-        self.leased_at = time.perf_counter()
+        self.timeline.note_lease()
         return self._lease
 
     async def _merged(self) -> AsyncGenerator[tuple[int, TokenDelta], None]:

@@ -1,4 +1,5 @@
-"""Around every request: its id, its headers of ours, its line in the log, and the net under unexpected errors."""
+"""Around every request: its id, its headers of ours, its line in the log and its metrics, and the net under unexpected
+errors."""
 
 import logging
 import re
@@ -10,20 +11,26 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hostler.server.errors import error_response
+from hostler.server.generation import GenerationRun
+from hostler.telemetry.request_metrics import RequestMetrics
 
 access_logger = logging.getLogger("hostler.server.access")
 
 CLIENT_CLOSED_REQUEST = 499
 """In the log only: the client left before an answer began. The number is nginx's."""
 
+NO_ROUTE = "-"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestRecorder:
     """ASGI middleware, the outermost one."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics | None = None) -> None:
+        """`metrics`: `None`: nothing is measured."""
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,6 +56,8 @@ class RequestRecorder:
                 headers.update(answer_headers)
             await send(message)
 
+        if self._metrics is not None:
+            self._metrics.in_flight.inc()
         try:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
@@ -58,19 +67,59 @@ class RequestRecorder:
                 raise
             await error_response(exc, scope)(scope, receive, send_with_headers)
         finally:
-            _log(scope, status, time.perf_counter() - started_at)
+            seconds = time.perf_counter() - started_at
+            _log(scope, status, seconds)
+            if self._metrics is not None:
+                _measure(self._metrics, scope, status, seconds)
+
+
+def _measure(metrics: RequestMetrics, scope: Scope, status: int, seconds: float) -> None:
+    metrics.in_flight.dec()
+    state, method = scope["state"], scope["method"]
+    key = state.get("key_name", "-")
+    metrics.note_request(
+        route=_route(scope),
+        method=method if method in _METHODS else "other",
+        status=status,
+        model_id=state.get("model_id", "-"),
+        key=key,
+        seconds=seconds,
+    )
+    for run in state.get("generations", ()):
+        metrics.note_generation(run.generated(), key)
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:
     state = scope["state"]
-    route = getattr(scope.get("route"), "path", "-")
     access_logger.info(
-        "request_id=%s method=%s route=%s status=%d seconds=%.4f model=%s error=%s",
+        "request_id=%s method=%s route=%s status=%d seconds=%.4f model=%s key=%s error=%s%s",
         state["request_id"],
         scope["method"][:20],
-        route,
+        _route(scope),
         status,
         seconds,
         state.get("model_id", "-"),
+        state.get("key_name", "-"),
         state.get("error_code", "-"),
+        _describe(state.get("generations", [])),
     )
+
+
+def _describe(runs: list[GenerationRun]) -> str:
+    """Tokens of all, and of the slowest the wait for its model and the time to its first token."""
+    if not runs:
+        return ""
+    generated = [run.generated() for run in runs]
+    prompt_tokens = sum(one.num_prompt_tokens for one in generated)
+    completion_tokens = sum(one.num_completion_tokens for one in generated)
+    facts = f" prompt_tokens={prompt_tokens} completion_tokens={completion_tokens}"
+    for name in ("wait_s", "ttft_s"):
+        known = [seconds for one in generated if (seconds := getattr(one.timeline, name)) is not None]
+        facts += f" {name}={max(known):.4f}" if known else f" {name}=-"
+    return facts
+
+
+def _route(scope: Scope) -> str:
+    """As it is registered, without what a request put into it."""
+    path: str = getattr(scope.get("route"), "path", NO_ROUTE)
+    return path

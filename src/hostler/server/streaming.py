@@ -73,6 +73,7 @@ class GenerationResponse(Response):
         self._timing = timing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["generations"] = [self._run]
         answer = self._stream if self._is_streamed else self._answer_whole
         try:
             await while_connected(receive, answer(scope, receive, send))
