@@ -74,6 +74,9 @@ def main(gateway: socket.socket) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Libraries draw their progress with tqdm, whose own lock is a system-wide semaphore: an abrupt end would leak it.
     tqdm.set_lock(threading.RLock())
+    # Whoever computes gives the interpreter up with each operation, and waits that long to have it back while a text is
+    # prepared. With the usual 5 ms, a step beside long texts took 2.2 times as long as alone; now 1.3 times.
+    sys.setswitchinterval(0.0005)
     # Before there is another thread, or a model.
     render = TemplateProcess.start(gateway).render if hasattr(os, "fork") else chat_template.render
     Worker(gateway, render).run()
