@@ -19,7 +19,10 @@ REQUESTS: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
     "/v1/completions": (CompletionRequest, {"model": "m", "prompt": "a"}),
 }
 
-ABOUT_THE_PROMPT = ("model", "texts", "context", "stream_options", "add_generation_prompt", "continue_final_message")
+ABOUT_THE_PROMPT = (
+    *("model", "texts", "context", "stream_options", "add_generation_prompt", "continue_final_message"),
+    *("tools", "tool_choice", "parallel_tool_calls"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +99,8 @@ def test_every_chat_format_is_told_in_words() -> None:
     assert set(capabilities.RENDERING) == set(ChatFormat)
 
 
-def test_images_and_tools_are_not_among_what_is_supported() -> None:
+def test_images_and_functions_of_old_are_not_among_what_is_supported() -> None:
     assert capabilities.message_content() == ["text"]
-    assert {"tools", "tool_choice"} <= set(capabilities.not_supported()["chat_completions"])
+    assert {"functions", "function_call"} <= set(capabilities.not_supported()["chat_completions"])
     assert capabilities.not_supported()["completions"] == ["suffix"]
     assert "user" in capabilities.without_effect()

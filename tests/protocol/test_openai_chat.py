@@ -208,6 +208,15 @@ def test_what_cannot_be_continued_is_refused_by_name(fields: dict[str, Any]) -> 
         ("top_logprobs", 21),
         ("stop_token_ids", [-1]),
         ("frobnicate", 1),
+        ("tools", {}),
+        ("tools", [{}]),
+        ("tools", [{"type": "function"}]),
+        ("tools", [{"type": "function", "function": {"name": "f", "parameters": "object"}}]),
+        ("tools", [{"type": "function", "function": {"name": f"f{i}"}} for i in range(500)]),
+        ("tool_choice", "whatever"),
+        ("tool_choice", ["auto"]),
+        ("tool_choice", {"type": "function"}),
+        ("parallel_tool_calls", "no"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(field: str, value: object) -> None:
@@ -219,8 +228,9 @@ def test_a_bad_value_is_refused_by_name(field: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("tools", [{"type": "function"}]),
-        ("tool_choice", "required"),
+        ("tools", [{"type": "custom", "custom": {"name": "f"}}]),
+        ("tool_choice", {"type": "custom", "custom": {"name": "f"}}),
+        ("tool_choice", {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}),
         ("functions", [{}]),
         ("function_call", {"name": "f"}),
         ("modalities", ["text", "audio"]),

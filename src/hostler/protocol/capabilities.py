@@ -25,7 +25,7 @@ RENDERING = {
 _CONTENT = frozenset(
     (
         *("model", "prompt", "messages", "text", "texts", "message", "context", "stream_options"),
-        *("add_generation_prompt", "continue_final_message"),
+        *("add_generation_prompt", "continue_final_message", "tools", "tool_choice", "parallel_tool_calls"),
     )
 )
 """Fields that are no parameters of an answer."""

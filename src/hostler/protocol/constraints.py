@@ -57,9 +57,9 @@ def constraint_of(response_format: ResponseFormat | None) -> Constraint | None:
     """
     match response_format:
         case JsonObjectFormat(value=schema):
-            return _of_schema(schema, "response_format")
+            return schema_constraint(schema, "response_format")
         case JsonSchemaFormat(json_schema=named):
-            return _of_schema(named.schema_, "response_format")
+            return schema_constraint(named.schema_, "response_format")
         case _:
             return None
 
@@ -93,7 +93,7 @@ class ConstraintFields(RequestBody):
             InvalidRequestError: it is too large.
         """
         if self.json_schema is not None:
-            return _of_schema(self.json_schema, "json_schema")
+            return schema_constraint(self.json_schema, "json_schema")
         if self.regex is not None:
             return _bounded(ConstraintKind.REGEX, self.regex, "regex")
         if self.choice is not None:
@@ -112,8 +112,17 @@ def check_constrained(params: SamplingParams) -> SamplingParams:
     Raises:
         InvalidRequestError: one of them says otherwise than the grammar where the text ends, or how it is searched.
     """
-    if params.constraint is None:
-        return params
+    if params.constraint is not None:
+        refuse_other_ends(params, params.constraint.param)
+    return params
+
+
+def refuse_other_ends(params: SamplingParams, beside: str) -> None:
+    """`beside`: the field of the request that a grammar comes from.
+
+    Raises:
+        InvalidRequestError: a parameter says otherwise than a grammar where the text ends, or how it is searched.
+    """
     conflicts = {
         "num_beams": params.beams is not None,
         "ignore_eos": params.ignore_eos,
@@ -121,13 +130,10 @@ def check_constrained(params: SamplingParams) -> SamplingParams:
     }
     for name, is_set in conflicts.items():
         if is_set:
-            raise InvalidRequestError(
-                f"{name} is not available with {params.constraint.param}; leave one of them out", param=name
-            )
-    return params
+            raise InvalidRequestError(f"{name} is not available with {beside}; leave one of them out", param=name)
 
 
-def _of_schema(schema: Schema | None, param: str) -> Constraint:
+def schema_constraint(schema: Schema | None, param: str) -> Constraint:
     return _bounded(ConstraintKind.JSON_SCHEMA, json.dumps({"type": "object"} if schema is None else schema), param)
 
 

@@ -170,13 +170,15 @@ class Usage(TypedDict):
     completion_tokens_details: CompletionTokensDetails
 
 
-def usage_of(num_prompt_tokens: int, num_completion_tokens: int, num_cached_tokens: int) -> Usage:
+def usage_of(
+    num_prompt_tokens: int, num_completion_tokens: int, num_cached_tokens: int, num_reasoning_tokens: int = 0
+) -> Usage:
     return Usage(
         prompt_tokens=num_prompt_tokens,
         completion_tokens=num_completion_tokens,
         total_tokens=num_prompt_tokens + num_completion_tokens,
         prompt_tokens_details=PromptTokensDetails(cached_tokens=num_cached_tokens),
-        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=0),
+        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=num_reasoning_tokens),
     )
 
 

@@ -7,11 +7,15 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import TypedDict
 
 from hostler.errors import InvalidRequestError
+from hostler.protocol.constraints import refuse_other_ends
 from hostler.protocol.fields import Integer, TokenCount
 from hostler.protocol.openai import AnswerHead, ChunkHead, SamplingRequest, Usage
 from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, without_inert_fields
 from hostler.protocol.openai_logprobs import ChatLogprobs
 from hostler.protocol.openai_messages import Messages, chat_messages, checked_continuation
+from hostler.protocol.openai_tools import Choice, Tools, choice_of, tools_of
+from hostler.protocol.tools import tool_use_of
+from hostler.tools import ToolUse
 from hostler.types import ChatPrompt, SamplingParams
 
 MAX_TOP_LOGPROBS = 20
@@ -33,6 +37,13 @@ class ChatCompletionBody(SamplingRequest):
     """Say of each token of the answer how likely the model held it to be."""
     top_logprobs: Annotated[Integer, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
     """And of so many of its likeliest rivals. Needs `logprobs`."""
+    tools: Tools | None = None
+    """Functions that the model may call. It is told of them as its chat template does, or in a system message."""
+    tool_choice: Choice | None = None
+    """`required` and a function by name: the answer is calls that fit their schemas. Default `auto`, as the model
+    likes; `none` keeps the tools from it."""
+    parallel_tool_calls: bool | None = None
+    """Whether an answer may have several calls. Default true."""
 
     @model_validator(mode="before")
     @classmethod
@@ -64,6 +75,9 @@ class ChatCompletionBody(SamplingRequest):
             raise InvalidRequestError(
                 "logprobs is not available with num_beams; leave one of them out", param="logprobs"
             )
+        tool_use = self.tool_use()
+        if tool_use is not None and tool_use.is_required:
+            refuse_other_ends(params, "this tool_choice")
         if self.max_completion_tokens is not None:
             params = msgspec.structs.replace(params, max_tokens_field="max_completion_tokens")
         return msgspec.structs.replace(params, logprobs=self.top_logprobs or 0) if self.logprobs else params
@@ -71,11 +85,26 @@ class ChatCompletionBody(SamplingRequest):
     def limit(self) -> int | None:
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
+    def tool_use(self) -> ToolUse | None:
+        """
+        Raises:
+            InvalidRequestError: tools that cannot be, or not in this conversation.
+        """
+        is_parallel = self.parallel_tool_calls is not False
+        tool_use = tool_use_of(tools_of(self.tools), choice_of(self.tool_choice), is_parallel=is_parallel)
+        if tool_use is not None and self.continue_final_message:
+            raise InvalidRequestError(
+                "tools are not available with continue_final_message; leave one of them out", param="tools"
+            )
+        return tool_use
+
     def prompt(self) -> ChatPrompt:
         return ChatPrompt(
             messages=chat_messages(self.messages),
             continue_last=bool(self.continue_final_message),
             add_generation_prompt=self.add_generation_prompt is not False,
+            tool_use=self.tool_use(),
+            splits_reasoning=True,
         )
 
 
@@ -85,13 +114,29 @@ class ChatCompletionRequest(ChatCompletionBody):
     model: str
 
 
-ChatFinishReason = Literal["stop", "length"]
+ChatFinishReason = Literal["stop", "length", "tool_calls"]
+
+
+class AnswerFunction(TypedDict):
+    name: str
+    arguments: str
+    """JSON as the model wrote it."""
+
+
+class AnswerToolCall(TypedDict):
+    id: str
+    type: Literal["function"]
+    function: AnswerFunction
 
 
 class AnswerMessage(TypedDict):
     role: Literal["assistant"]
-    content: str
+    content: str | None
+    """Null where there are calls alone."""
     refusal: None
+    reasoning_content: NotRequired[str]
+    """What the model thought before it answered, where its chat template marks that."""
+    tool_calls: NotRequired[list[AnswerToolCall]]
 
 
 class ChatChoice(TypedDict):
@@ -107,10 +152,26 @@ class ChatCompletion(AnswerHead):
     usage: Usage
 
 
+class FunctionDelta(TypedDict):
+    name: NotRequired[str]
+    arguments: str
+
+
+class ToolCallChunk(TypedDict):
+    """What is new of one call; the first one has its id and name."""
+
+    index: int
+    id: NotRequired[str]
+    type: NotRequired[Literal["function"]]
+    function: FunctionDelta
+
+
 class ChatDelta(TypedDict):
     role: NotRequired[Literal["assistant"]]
     content: NotRequired[str]
     refusal: NotRequired[None]
+    reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[ToolCallChunk]]
 
 
 class ChatChunkChoice(TypedDict):

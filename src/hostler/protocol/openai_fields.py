@@ -37,15 +37,11 @@ def _text_only(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
 
 
 def _no_choice(value: Any, body: dict[str, Any]) -> bool:
-    return value == "none" or (value == "auto" and not body.get("tools") and not body.get("functions"))
+    return value == "none" or (value == "auto" and not body.get("functions"))
 
 
 def _is(neutral: str) -> Neutral:
     return lambda value, _: bool(value == neutral)
-
-
-def _without_tools(value: Any, body: dict[str, Any]) -> bool:
-    return isinstance(value, bool) and not body.get("tools")
 
 
 CHAT_UNSUPPORTED: dict[str, Neutral] = {
@@ -54,10 +50,7 @@ CHAT_UNSUPPORTED: dict[str, Neutral] = {
     "functions": _empty,
     "modalities": _text_only,
     "moderation": _never,
-    "parallel_tool_calls": _without_tools,
     "reasoning_effort": _is("none"),
-    "tool_choice": _no_choice,
-    "tools": _empty,
     "verbosity": _is("medium"),
     "web_search_options": _never,
 }

@@ -100,6 +100,10 @@ class Answer:
     def num_completion_tokens(self) -> int:
         return sum(sequence.num_tokens for sequences in self.sequences for sequence in sequences)
 
+    @property
+    def num_reasoning_tokens(self) -> int:
+        return sum(sequence.num_reasoning_tokens for sequences in self.sequences for sequence in sequences)
+
 
 class GenerationRun:
     """Acquires the model, hands over the prompts, and yields what they produce. `close` must be called, once begun."""

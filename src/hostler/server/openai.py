@@ -77,8 +77,8 @@ async def completions_of(
 
 
 def _answer_chat(services: Services, spec: ModelSpec, body: ChatCompletionBody) -> Response:
-    params = body.sampling_params(spec.suggested_temperature)
-    run = GenerationRun(services.manager, spec, lambda _: [body.prompt()], params, body.priority or 0, body.keep_alive)
+    params, prompt = body.sampling_params(spec.suggested_temperature), body.prompt()
+    run = GenerationRun(services.manager, spec, lambda _: [prompt], params, body.priority or 0, body.keep_alive)
     answer_format = ChatCompletionFormat(includes_usage=body.includes_usage)
     return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
 

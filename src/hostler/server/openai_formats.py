@@ -10,17 +10,23 @@ from uuid import uuid4
 from hostler import __version__
 from hostler.protocol.openai import AnswerHead, ChunkHead, Usage, usage_of
 from hostler.protocol.openai_chat import (
+    AnswerFunction,
     AnswerMessage,
+    AnswerToolCall,
     ChatChoice,
     ChatChunkChoice,
     ChatCompletion,
     ChatCompletionChunk,
     ChatDelta,
+    ChatFinishReason,
+    FunctionDelta,
+    ToolCallChunk,
 )
 from hostler.protocol.openai_completions import Completion, CompletionChoice, CompletionChunk, CompletionChunkChoice
 from hostler.protocol.openai_logprobs import ChatLogprobs, CompletionLogprobs
 from hostler.server.generation import Answer, Sequence
 from hostler.server.openai_logprobs import CompletionLogprobsWriter, chat_logprobs
+from hostler.tools import ToolCall, ToolCallDelta
 from hostler.types import FinishReason, TokenDelta, TokenLogprobs
 
 
@@ -60,9 +66,9 @@ class ChatCompletionFormat:
             choices=[
                 ChatChoice(
                     index=index,
-                    message=AnswerMessage(role="assistant", content=sequence.text, refusal=None),
+                    message=_message(sequence),
                     logprobs=None if answer.params.logprobs is None else chat_logprobs(sequence.logprobs),
-                    finish_reason=_spell(sequence.finish_reason),
+                    finish_reason=_chat_reason(sequence),
                 )
                 for index, sequence in enumerate(answer.sequences[0])
             ],
@@ -74,11 +80,14 @@ class ChatCompletionFormat:
             yield self._chunk(answer, _chat_piece(index, ChatDelta(role="assistant", content="", refusal=None)))
 
     def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterator[ChatCompletionChunk]:  # noqa: ARG002
-        logprobs = chat_logprobs(delta.logprobs) if delta.logprobs else None
-        if delta.text or (logprobs is not None and logprobs["content"]):
-            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(content=delta.text), logprobs))
+        news = _news(delta)
+        is_text = "reasoning_content" not in news and "tool_calls" not in news
+        logprobs = chat_logprobs(delta.logprobs) if delta.logprobs and is_text else None
+        if news or (logprobs is not None and logprobs["content"]):
+            yield self._chunk(answer, _chat_piece(delta.index, news or ChatDelta(content=""), logprobs))
         if delta.finish_reason is not None:
-            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(), finish_reason=delta.finish_reason))
+            reason = _chat_reason(answer.sequences[0][delta.index])
+            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(), finish_reason=reason))
 
     def closing(self, answer: Answer) -> Iterator[ChatCompletionChunk]:
         if self._heads.includes_usage:
@@ -155,11 +164,50 @@ class CompletionFormat:
         return CompletionChunk(**head, object="text_completion", choices=list(pieces))
 
 
+def _message(sequence: Sequence) -> AnswerMessage:
+    calls = [_call(call) for call in sequence.tool_calls]
+    message = AnswerMessage(role="assistant", content=sequence.text or (None if calls else ""), refusal=None)
+    if sequence.reasoning:
+        message["reasoning_content"] = sequence.reasoning
+    if calls:
+        message["tool_calls"] = calls
+    return message
+
+
+def _call(call: ToolCall) -> AnswerToolCall:
+    function = AnswerFunction(name=call.name, arguments=call.arguments)
+    return AnswerToolCall(id=call.id, type="function", function=function)
+
+
+def _news(delta: TokenDelta) -> ChatDelta:
+    """What a message grows by; empty where nothing of it is to be seen."""
+    news = ChatDelta()
+    if delta.reasoning:
+        news["reasoning_content"] = delta.reasoning
+    if delta.text:
+        news["content"] = delta.text
+    if delta.tool_calls:
+        news["tool_calls"] = [_call_chunk(call) for call in delta.tool_calls]
+    return news
+
+
+def _call_chunk(call: ToolCallDelta) -> ToolCallChunk:
+    if not call.id:
+        return ToolCallChunk(index=call.index, function=FunctionDelta(arguments=call.arguments))
+    function = FunctionDelta(name=call.name, arguments=call.arguments)
+    return ToolCallChunk(index=call.index, id=call.id, type="function", function=function)
+
+
+def _chat_reason(sequence: Sequence) -> ChatFinishReason:
+    """OpenAI's document has `tool_calls` wherever a tool was called, also by name."""
+    reason = _spell(sequence.finish_reason)
+    return "tool_calls" if sequence.tool_calls and reason == "stop" else reason
+
+
 def _chat_piece(
-    index: int, delta: ChatDelta, logprobs: ChatLogprobs | None = None, finish_reason: FinishReason | None = None
+    index: int, delta: ChatDelta, logprobs: ChatLogprobs | None = None, finish_reason: ChatFinishReason | None = None
 ) -> ChatChunkChoice:
-    reason = None if finish_reason is None else _spell(finish_reason)
-    return ChatChunkChoice(index=index, delta=delta, logprobs=logprobs, finish_reason=reason)
+    return ChatChunkChoice(index=index, delta=delta, logprobs=logprobs, finish_reason=finish_reason)
 
 
 def _text_piece(
@@ -184,7 +232,9 @@ def _spell(reason: FinishReason | None) -> Literal["stop", "length"]:
 
 
 def _usage(answer: Answer) -> Usage:
-    return usage_of(answer.num_prompt_tokens, answer.num_completion_tokens, answer.num_cached_tokens)
+    return usage_of(
+        answer.num_prompt_tokens, answer.num_completion_tokens, answer.num_cached_tokens, answer.num_reasoning_tokens
+    )
 
 
 def _fingerprint(answer: Answer) -> str:

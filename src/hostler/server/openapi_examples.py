@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 _MODEL = "smollm2-135m"
+_WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 FIELDS: dict[str, Any] = {
     "add_generation_prompt": True,
@@ -27,6 +28,12 @@ FIELDS: dict[str, Any] = {
     "force_reload": True,
     "frequency_penalty": 0.2,
     "function": {"name": "weather", "arguments": '{"city": "Lyon"}'},
+    "Function.description": "The weather in a city",
+    "Function.name": "weather",
+    "Function.parameters": _WEATHER,
+    "Function.strict": True,
+    "FunctionTool.function": {"name": "weather", "parameters": _WEATHER},
+    "FunctionTool.type": "function",
     "grammar": 'start: "yes" | "no"',
     "id": "call_1",
     "ignore_eos": False,
@@ -62,6 +69,10 @@ FIELDS: dict[str, Any] = {
     "priority": 0,
     "prompt": "The horse",
     "prompt_cache_breakpoint": {"type": "ephemeral"},
+    "NamedFunction.name": "weather",
+    "NamedToolChoice.function": {"name": "weather"},
+    "NamedToolChoice.type": "function",
+    "parallel_tool_calls": False,
     "NamedSchema.description": "How fast it runs",
     "NamedSchema.name": "speed",
     "NamedSchema.schema": {"type": "object", "properties": {"speed": {"type": "integer"}}, "required": ["speed"]},
@@ -86,6 +97,8 @@ FIELDS: dict[str, Any] = {
     "tokens": [19556, 665],
     "tool_call_id": "call_1",
     "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}],
+    "tool_choice": "auto",
+    "tools": [{"type": "function", "function": {"name": "weather", "parameters": _WEATHER}}],
     "top_k": 50,
     "top_logprobs": 2,
     "top_p": 0.9,
