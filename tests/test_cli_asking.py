@@ -1,4 +1,4 @@
-"""`hostler tokenize`, `detokenize`, `compare` and `models capabilities`, against a server that answers from memory."""
+"""`hostler tokenize`, `detokenize`, `compare` and `capabilities`, against a server that answers from memory."""
 
 import json
 from collections.abc import Callable
@@ -108,5 +108,5 @@ def test_a_comparison_of_no_model_explains_itself(run: Run) -> None:
 
 
 def test_a_refusal_is_one_line(run: Run) -> None:
-    result = run("models", "capabilities", "none")
+    result = run("capabilities", "none")
     assert (result.exit_code, result.output) == (1, "hostler: nothing\n")

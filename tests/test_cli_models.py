@@ -1,4 +1,4 @@
-"""`hostler models` and its commands, against a server that answers from memory."""
+"""`hostler plan`, `events`, `load` and `unload`, against a server that answers from memory."""
 
 import json
 from collections.abc import Callable
@@ -67,7 +67,7 @@ def run(monkeypatch: pytest.MonkeyPatch, seen: list[httpx2.Request]) -> Run:
     monkeypatch.setattr(hostler.client, "Hostler", connect)
 
     def run_command(*arguments: str) -> Result:
-        return CliRunner().invoke(app, ["models", *arguments])
+        return CliRunner().invoke(app, arguments)
 
     return run_command
 

@@ -117,4 +117,25 @@ def test_a_whole_float_is_an_integer_as_in_json_schema() -> None:
 def test_a_chat_goes_on_from_its_context() -> None:
     earlier = [ChatMessage(role="user", content="a"), ChatMessage(role="assistant", content="b")]
     request = ChatRequest(message="c", context=encode_context(earlier))
-    assert request.messages() == [*earlier, ChatMessage(role="user", content="c")]
+    assert request.turns() == [*earlier, ChatMessage(role="user", content="c")]
+
+
+def test_a_chat_may_be_sent_whole() -> None:
+    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "a"}]
+    assert ChatRequest.model_validate({"messages": messages}).turns() == [
+        ChatMessage(role="system", content="s"),
+        ChatMessage(role="user", content="a"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({}, "Field required, or messages"),
+        ({"message": "a", "messages": [{"role": "user", "content": "b"}]}, "beside another"),
+        ({"context": "a", "messages": [{"role": "user", "content": "b"}]}, "beside context"),
+    ],
+)
+def test_a_chat_is_one_message_or_all_of_them(fields: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        ChatRequest.model_validate(fields)

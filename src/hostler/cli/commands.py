@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.add_typer(models.app, name="models")
+app.add_typer(models.app)
 app.add_typer(asking.app)
 
 

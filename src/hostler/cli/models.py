@@ -1,4 +1,4 @@
-"""`hostler models`: what a server has, and what becomes of it. Imports what a command needs inside it."""
+"""Commands about the models of a server: what it has, what becomes of them. Imports what a command needs inside it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,22 +20,19 @@ RegistryOption = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[str, typer.Argument(help="Id or Hugging Face name of a registered model.")]
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None)
 
 
-@app.callback()
+@app.command()
 @reports_errors
 def models(
-    context: typer.Context,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     file: Annotated[bool, typer.Option("--file", help="List the registry file; no server is asked.")] = False,
     config: RegistryOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the models of a running server, or of the registry file; with a command, load, unload or explain one."""
-    if context.invoked_subcommand is not None:
-        return
+    """List the models of a running server, or of the registry file."""
     from hostler.cli import listing
 
     rows = listing.rows_of_file(config) if file else listing.rows_of_server(url, api_key)

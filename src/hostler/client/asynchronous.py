@@ -85,13 +85,14 @@ class AsyncHostler:
 
     async def chat(
         self,
-        message: str,
+        message: str | Conversation,
         *,
         model: str | None = None,
         context: str | None = None,
         **options: Unpack[SamplingOptions],
     ) -> ChatAnswer:
-        """`context`: what the last answer returned, to go on with that conversation."""
+        """Answer a message, or a whole conversation. `context`: what the answer to the last message returned, to go on
+        with that conversation."""
         return await self._send(calls.chat(message, model, context, options))
 
     def stream(
@@ -102,7 +103,7 @@ class AsyncHostler:
 
     def stream_chat(
         self,
-        message: str,
+        message: str | Conversation,
         *,
         model: str | None = None,
         context: str | None = None,

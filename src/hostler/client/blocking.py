@@ -84,13 +84,14 @@ class Hostler:
 
     def chat(
         self,
-        message: str,
+        message: str | Conversation,
         *,
         model: str | None = None,
         context: str | None = None,
         **options: Unpack[SamplingOptions],
     ) -> ChatAnswer:
-        """`context`: what the last answer returned, to go on with that conversation."""
+        """Answer a message, or a whole conversation. `context`: what the answer to the last message returned, to go on
+        with that conversation."""
         return self._send(calls.chat(message, model, context, options))
 
     def stream(
@@ -101,7 +102,7 @@ class Hostler:
 
     def stream_chat(
         self,
-        message: str,
+        message: str | Conversation,
         *,
         model: str | None = None,
         context: str | None = None,

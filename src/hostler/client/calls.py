@@ -107,8 +107,12 @@ def generate(text: str, model: str | None, options: GenerateOptions) -> Call[Gen
     return Call("POST", f"{_path_of(model)}/generate", GenerateAnswer, {"text": text, **options})
 
 
-def chat(message: str, model: str | None, context: str | None, options: SamplingOptions) -> Call[ChatAnswer]:
-    body: dict[str, object] = {"message": message, **options}
+def chat(
+    message: str | Conversation, model: str | None, context: str | None, options: SamplingOptions
+) -> Call[ChatAnswer]:
+    """Of one message, after the context, or of a whole conversation."""
+    body: dict[str, object] = {"message": message} if isinstance(message, str) else {"messages": list(message)}
+    body.update(options)
     if context is not None:
         body["context"] = context
     return Call("POST", f"{_path_of(model)}/chat", ChatAnswer, body)

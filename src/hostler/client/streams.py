@@ -1,5 +1,6 @@
 """Answers that come piece by piece, as server-sent events."""
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Generic
 
@@ -13,6 +14,8 @@ from hostler.protocol.model_answers import ComparedAnswer, ComparedText
 from hostler.protocol.native_answers import StreamedText
 
 _DONE = b"[DONE]"
+OnWait = Callable[[str], None]
+"""Called with a line such as `loading 43% eta=6s` whenever the server says what an answer waits for."""
 
 
 class EventReader(Generic[Answer]):
@@ -22,6 +25,7 @@ class EventReader(Generic[Answer]):
         self._answer_type = answer_type
         self.answer: Answer | None = None
         """The whole answer, once its event has come."""
+        self.on_wait: OnWait | None = None
 
     def read(self, line: str) -> StreamedText | None:
         """The piece of text in a line; `None` when there is none in it.
@@ -29,6 +33,8 @@ class EventReader(Generic[Answer]):
         Raises:
             HostlerError: the server failed on the way.
         """
+        if line.startswith(":") and self.on_wait is not None:
+            self.on_wait(line.removeprefix(":").strip())
         content = _data_of(line)
         if content in (b"", _DONE):
             return None
@@ -97,6 +103,15 @@ class AnswerStream(LineStream[StreamedText], Generic[Answer]):
         super().__init__(opening, base_url, self._reader.read)
 
     @property
+    def on_wait(self) -> OnWait | None:
+        """`None`: nobody is told."""
+        return self._reader.on_wait
+
+    @on_wait.setter
+    def on_wait(self, on_wait: OnWait | None) -> None:
+        self._reader.on_wait = on_wait
+
+    @property
     def answer(self) -> Answer:
         return self._reader.whole()
 
@@ -109,6 +124,15 @@ class AsyncAnswerStream(AsyncLineStream[StreamedText], Generic[Answer]):
     ) -> None:
         self._reader = EventReader(answer_type)
         super().__init__(opening, base_url, self._reader.read)
+
+    @property
+    def on_wait(self) -> OnWait | None:
+        """`None`: nobody is told."""
+        return self._reader.on_wait
+
+    @on_wait.setter
+    def on_wait(self, on_wait: OnWait | None) -> None:
+        self._reader.on_wait = on_wait
 
     @property
     def answer(self) -> Answer:

@@ -13,13 +13,15 @@ PREFIX = "hostler-context-1:"
 MAX_CONTEXT_CHARS = 2**20
 MAX_TURNS = 2048
 
-_Turn = tuple[Literal["user", "assistant"], str]
+_Turn = tuple[Literal["system", "user", "assistant"], str]
 _decoder = msgspec.json.Decoder(list[_Turn])
 
 
 def encode_context(turns: list[ChatMessage]) -> str:
-    """Turns as the string that `decode_context` reads; more than it takes, and the oldest are left out."""
-    content = msgspec.json.encode([(turn.role, turn.content) for turn in turns[-MAX_TURNS:]])
+    """Turns as the string that `decode_context` reads, without what tools said; more than it takes, and the oldest are
+    left out."""
+    spoken = [(turn.role, turn.content) for turn in turns if turn.role != "tool"]
+    content = msgspec.json.encode(spoken[-MAX_TURNS:])
     return PREFIX + base64.urlsafe_b64encode(content).decode()
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from hostler.logs import LogLevel
 from hostler.protocol.beams import BeamFields
 from hostler.protocol.constraints import ConstraintFields, check_constrained
 from hostler.protocol.conversation import decode_context
@@ -20,6 +21,7 @@ from hostler.protocol.fields import (
     given,
 )
 from hostler.protocol.openai_completions import MAX_SEQUENCES
+from hostler.protocol.openai_messages import Message, Messages, chat_messages
 from hostler.types import ChatMessage, SamplingParams, TextPrompt
 
 MAX_LENGTH = 4096
@@ -152,25 +154,44 @@ class GenerateRequest(NativeSampling):
 
 
 class ChatRequest(NativeSampling):
-    """One message of a conversation."""
+    """One message of a conversation, or all of them."""
 
-    message: str
+    model_config = ConfigDict(json_schema_extra=alternatives(message="string", messages="array"))
+
     max_length: Length | None = None
     """Tokens of the answer at most, less where the model has room for less. Default: the model's own limit."""
     context: str | None = None
-    """What the last answer returned; a foreign text is taken as one earlier turn."""
+    """What the last answer returned, before a `message`; a foreign text is taken as one earlier turn."""
+    messages: Messages | None = None
+    """The whole conversation, of which the last message is to be answered."""
+    message: Annotated[str | None, Field(validate_default=True)] = None
+    """Exactly one of the two is needed."""
+
+    @field_validator("messages")
+    @classmethod
+    def _without_context(cls, value: list[Message] | None, info: ValidationInfo) -> list[Message] | None:
+        if value is not None and info.data.get("context"):
+            raise ValueError("Input should not be set beside context; put the earlier turns into messages")
+        return value
+
+    @field_validator("message")
+    @classmethod
+    def _message_or_messages(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return exactly_one(value, info, "messages")
 
     def sampling_params(self, suggested_temperature: float) -> SamplingParams:
         return self.chat_params(suggested_temperature)
 
-    def messages(self) -> list[ChatMessage]:
+    def turns(self) -> list[ChatMessage]:
         """The earlier turns and the new message.
 
         Raises:
             InvalidRequestError: `context` cannot be read.
         """
+        if self.messages is not None:
+            return chat_messages(self.messages)
         earlier = decode_context(self.context) if self.context else []
-        return [*earlier, ChatMessage(role="user", content=self.message)]
+        return [*earlier, ChatMessage(role="user", content=self.message or "")]
 
 
 class LoadRequest(RequestBody):
@@ -179,6 +200,10 @@ class LoadRequest(RequestBody):
     keep_alive: KeepAlive | None = None
     """How long the model stays in memory without requests: seconds, "5m", 0 to leave at once, -1 for ever. Default:
     what the registry says."""
+
+
+class LogLevelRequest(RequestBody):
+    level: LogLevel
 
 
 class UnloadRequest(RequestBody):

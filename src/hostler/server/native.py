@@ -70,7 +70,7 @@ def _generate_with(services: Services, spec: ModelSpec, body: GenerateRequest) -
 
 
 def _chat_with(services: Services, spec: ModelSpec, body: ChatRequest) -> Response:
-    answer_format = ConversationFormat(body.messages())
+    answer_format = ConversationFormat(body.turns())
     params = body.sampling_params(spec.suggested_temperature)
     run = GenerationRun(services.manager, spec, answer_format.prompts_for, params, body.priority or 0, body.keep_alive)
     return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
