@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from hostler.errors import ConfigError
+from hostler.logs import LogForm, LogLevel
 from hostler.quantities import MemoryBudget, parse_bytes, parse_keep_alive, parse_memory_budget
 from hostler.suggestions import did_you_mean
 from hostler.yaml_file import YamlFile
@@ -34,6 +35,10 @@ def _split_commas(value: object) -> object:
 
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _expand_path(value: object) -> object:
@@ -71,7 +76,9 @@ class Settings(BaseSettings):
     forwarded_allow_ips: CommaSeparated = []
     """Proxies whose `X-Forwarded-*` headers are believed."""
     enable_metrics: bool = True
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
+    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "INFO"
+    log_format: Annotated[LogForm, BeforeValidator(_lower)] = "human"
+    """`json`: one object a line."""
     log_model_loading: bool = True
     """Log a line for each stage of a load."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 2**20
@@ -190,6 +197,11 @@ def load_settings(file: YamlFile | None, command_line: dict[str, Any] | None = N
         ConfigError: a value cannot be used; names the variable, or file, line and key.
     """
     from_file = _settings_of(file)
+    @property
+    def secrets(self) -> list[str]:
+        """Values that nobody is to read anywhere."""
+        return [value.get_secret_value() for value in vars(self).values() if isinstance(value, SecretStr)]
+
     given = {key: value for key, value in (command_line or {}).items() if value is not None}
 
     class Sources(Settings):

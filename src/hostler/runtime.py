@@ -43,12 +43,13 @@ def serve(config: Path | None, command_line: dict[str, Any], announce: Callable[
         ConfigError: the registry file or a setting cannot be used.
         ServiceError: the address cannot be listened on, or the engine is not installed.
     """
-    configure_logging("INFO")
+    # What reading the settings has to say is not to be of another form than all that follows.
+    configure_logging("INFO", "json" if os.environ.get("LOG_FORMAT", "").lower() == "json" else "human")
     path = registry_path(config)
     # Looked at before it is read: what changes in between is noticed.
     file = FileWatch(path)
     settings, registry = read_catalogue(path, command_line)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format, settings.secrets)
     with listen(settings.host, settings.port) as listener:
         manager = ModelManager(registry, settings, ForkserverLauncher(settings), FootprintEstimator(settings))
         app = create_app(manager, settings, read_catalogue=lambda: read_catalogue(path, command_line, settings))
@@ -91,7 +92,7 @@ async def _run(
     services: Services = app.state.services
     server = GatewayServer(
         uvicorn_config(app, settings),
-        on_started=lambda: announce(summary(settings, manager.registry, listener)),
+        on_started=partial(_announce, settings, manager.registry, listener, announce),
         drain=partial(drain, services.drain, manager, settings.shutdown_grace_s),
     )
     loop = asyncio.get_running_loop()
@@ -205,6 +206,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def summary(settings: Settings, registry: Registry, listener: socket.socket) -> str:
+def _announce(settings: Settings, registry: Registry, listener: socket.socket, announce: Callable[[str], None]) -> None:
+    if settings.log_format == "human":
+        announce(summary(settings, registry, listener))
+    else:
+        host, port = listener.getsockname()[:2]
+        logger.info("serving host=%s port=%d num_models=%d version=%s", host, port, len(registry), __version__)
+
+
     """What is printed at start: where it serves what, and whether a key is needed."""
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

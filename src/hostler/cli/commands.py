@@ -24,6 +24,13 @@ app.add_typer(asking.app)
 
 class LogLevel(StrEnum):
     """How much the server logs."""
+class LogFormat(StrEnum):
+    """How a line of the log is written."""
+
+    HUMAN = "human"
+    JSON = "json"
+
+
 
     DEBUG = "debug"
     INFO = "info"
@@ -46,6 +53,7 @@ def serve(
     log_level: Annotated[LogLevel | None, typer.Option(help="How much to log.  [default: info]")] = None,
     insecure_no_auth: Annotated[
         bool, typer.Option("--insecure-no-auth", help="Allow an address that others reach without an API_KEY.")
+    log_format: Annotated[LogFormat | None, typer.Option(help="How a line is written.  [default: human]")] = None,
     ] = False,
 ) -> None:
     """Serve the models of the registry until told to stop."""
@@ -58,6 +66,7 @@ def serve(
         "log_level": log_level,
         "insecure_no_auth": insecure_no_auth or None,
     }
+        "log_format": log_format,
     runtime.serve(config, command_line, announce=typer.echo)
 
 

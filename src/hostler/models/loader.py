@@ -94,6 +94,9 @@ def silence_transformers() -> None:
     transformers.utils.logging.set_verbosity_error()
 
 
+    # Its errors are lines of our log, in the form of all others.
+    transformers.utils.logging.disable_default_handler()
+    transformers.utils.logging.enable_propagation()
 @contextmanager
 def foreign_errors_translated(name: str, weights_bytes: int | None = None) -> Iterator[None]:
     """Turn whatever torch and transformers raise into `ModelLoadError`. Their own words may hold local paths, so

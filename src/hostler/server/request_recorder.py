@@ -1,7 +1,6 @@
 """Around every request: its id, its headers of ours, its line in the log and its metrics, and the net under unexpected
 errors."""
 
-import logging
 import re
 import time
 from uuid import uuid4
@@ -10,11 +9,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hostler.server.access_log import log_request
 from hostler.server.errors import error_response
-from hostler.server.generation import GenerationRun
 from hostler.telemetry.request_metrics import RequestMetrics
-
-access_logger = logging.getLogger("hostler.server.access")
 
 CLIENT_CLOSED_REQUEST = 499
 """In the log only: the client left before an answer began. The number is nginx's."""
@@ -68,7 +65,7 @@ class RequestRecorder:
             await error_response(exc, scope)(scope, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - started_at
-            _log(scope, status, seconds)
+            log_request(scope, _route(scope), status, seconds)
             if self._metrics is not None:
                 _measure(self._metrics, scope, status, seconds)
 
@@ -87,36 +84,6 @@ def _measure(metrics: RequestMetrics, scope: Scope, status: int, seconds: float)
     )
     for run in state.get("generations", ()):
         metrics.note_generation(run.generated(), key)
-
-
-def _log(scope: Scope, status: int, seconds: float) -> None:
-    state = scope["state"]
-    access_logger.info(
-        "request_id=%s method=%s route=%s status=%d seconds=%.4f model=%s key=%s error=%s%s",
-        state["request_id"],
-        scope["method"][:20],
-        _route(scope),
-        status,
-        seconds,
-        state.get("model_id", "-"),
-        state.get("key_name", "-"),
-        state.get("error_code", "-"),
-        _describe(state.get("generations", [])),
-    )
-
-
-def _describe(runs: list[GenerationRun]) -> str:
-    """Tokens of all, and of the slowest the wait for its model and the time to its first token."""
-    if not runs:
-        return ""
-    generated = [run.generated() for run in runs]
-    prompt_tokens = sum(one.num_prompt_tokens for one in generated)
-    completion_tokens = sum(one.num_completion_tokens for one in generated)
-    facts = f" prompt_tokens={prompt_tokens} completion_tokens={completion_tokens}"
-    for name in ("wait_s", "ttft_s"):
-        known = [seconds for one in generated if (seconds := getattr(one.timeline, name)) is not None]
-        facts += f" {name}={max(known):.4f}" if known else f" {name}=-"
-    return facts
 
 
 def _route(scope: Scope) -> str:
