@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from hostler import __version__
-from hostler.cli import asking, models
+from hostler.cli import asking, configuring, models
 from hostler.cli.failures import reports_errors
 from hostler.cli.models import Model, RegistryOption
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 
 app.add_typer(models.app)
+app.add_typer(configuring.app, name="config")
 app.add_typer(asking.app)
 
 
