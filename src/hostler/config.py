@@ -169,6 +169,11 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def secrets(self) -> list[str]:
+        """Values that nobody is to read anywhere."""
+        return [value.get_secret_value() for value in vars(self).values() if isinstance(value, SecretStr)]
+
+    @property
     def total_threads(self) -> int:
         """`num_threads`, or what it stands for when it is `None`."""
         if self.num_threads is not None:
@@ -197,11 +202,6 @@ def load_settings(file: YamlFile | None, command_line: dict[str, Any] | None = N
         ConfigError: a value cannot be used; names the variable, or file, line and key.
     """
     from_file = _settings_of(file)
-    @property
-    def secrets(self) -> list[str]:
-        """Values that nobody is to read anywhere."""
-        return [value.get_secret_value() for value in vars(self).values() if isinstance(value, SecretStr)]
-
     given = {key: value for key, value in (command_line or {}).items() if value is not None}
 
     class Sources(Settings):

@@ -205,7 +205,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-def summary(settings: Settings, registry: Registry, listener: socket.socket) -> str:
 def _announce(settings: Settings, registry: Registry, listener: socket.socket, announce: Callable[[str], None]) -> None:
     if settings.log_format == "human":
         announce(summary(settings, registry, listener))
@@ -214,6 +213,7 @@ def _announce(settings: Settings, registry: Registry, listener: socket.socket, a
         logger.info("serving host=%s port=%d num_models=%d version=%s", host, port, len(registry), __version__)
 
 
+def summary(settings: Settings, registry: Registry, listener: socket.socket) -> str:
     """What is printed at start: where it serves what, and whether a key is needed."""
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
