@@ -94,6 +94,8 @@ class FakeModel:
     """Thought before the answer, in one token a word, where the prompt splits it."""
     tool_calls: list[ToolCall] = field(default_factory=list)
     """Made after the answer (which may be ""), in two tokens each, where the prompt has tools."""
+    stop: str | None = None
+    """Said to have ended every answer."""
     generation_error: HostlerError | None = None
     """Raised in place of the word `num_free_words`."""
     seconds_since_step: float = 0.0
@@ -146,6 +148,7 @@ class FakeGeneration:
                     index=index,
                     token_ids=[i],
                     finish_reason=last_reason if is_last else None,
+                    stop=self._engine.model.stop if is_last else None,
                     logprobs=_score(i, token.text, -1.0 / (index + i + 1), self._params.logprobs),
                     prompt_logprobs=self._prompt_logprobs() if i == index == 0 else [],
                 )
@@ -399,14 +402,15 @@ def admit(prompt: Prompt, params: SamplingParams, facts: ModelFacts) -> Admissio
     text, num_tokens = _spell(prompt, dropped)
     room = facts.max_model_len if facts.is_encoder_decoder else facts.max_model_len - num_tokens
     if room < (params.max_tokens != 0) or num_tokens > facts.max_model_len:
-        raise ContextLengthError(f"the prompt has {num_tokens} tokens, the context {facts.max_model_len}")
-    if params.max_tokens is not None and params.max_tokens > room:
+        param = prompt.param if isinstance(prompt, ChatPrompt) else None
+        raise ContextLengthError(f"the prompt has {num_tokens} tokens, the context {facts.max_model_len}", param=param)
+    if params.max_tokens is not None and params.max_tokens > room and not params.clamp_max_tokens:
         raise ContextLengthError(
             f"the prompt has {num_tokens} tokens and the answer may have {params.max_tokens},"
             f" the context has {facts.max_model_len}",
-            param="max_tokens",
+            param=params.max_tokens_field,
         )
-    max_tokens = params.max_tokens if params.max_tokens is not None else min(NUM_WORDS, room)
+    max_tokens = min(params.max_tokens, room) if params.max_tokens is not None else min(NUM_WORDS, room)
     if params.max_length is not None:
         used = 1 if facts.is_encoder_decoder else num_tokens
         max_tokens = min(params.max_length - used, room)

@@ -97,6 +97,8 @@ class ChatPrompt(Struct, frozen=True, tag="chat"):
     """`None`: there are no tools, and nothing in an answer is a call."""
     splits_reasoning: bool = False
     """What the answer thinks, where the model's template marks it, is no text of it but its `TokenDelta.reasoning`."""
+    param: str = "messages"
+    """The field of the request that it came from; errors name it."""
 
 
 Prompt = TextPrompt | TokenPrompt | ChatPrompt
@@ -246,6 +248,8 @@ class TokenDelta(Struct, frozen=True, omit_defaults=True):
     not computed again."""
     finish_reason: FinishReason | None = None
     """Set in the last delta of the sequence, and only there."""
+    stop: str | None = None
+    """The stop string that ended the sequence, in the last delta; `None`: something else did."""
 
 
 class ModelFacts(Struct, frozen=True):

@@ -86,6 +86,8 @@ def test_a_text_in_pieces_stops_where_the_whole_text_stops(text: str, stop: list
     # A stop string is noticed with the piece that completes it, so an earlier start found later cannot win.
     assert given_out == text[:earliest] or (is_stopped and any(text.startswith(s, len(given_out)) for s in stop))
     assert is_stopped == any(string in text for string in stop)
+    assert is_stopped == (matcher.matched is not None)
+    assert matcher.matched is None or text.startswith(matcher.matched, len(given_out))
 
 
 def make_request(stop: list[str], max_tokens: int = 99) -> Request:

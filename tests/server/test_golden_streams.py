@@ -32,6 +32,7 @@ STREAMS: dict[str, tuple[str, dict[str, Any]]] = {
     "native-texts": ("/models/tiny-text/generate", {"texts": ["a b", "c"], "max_new_tokens": 1}),
     "native-compare": ("/compare", {"models": ["tiny-text"], "text": "a b", "max_new_tokens": 2}),
     "native-chat": ("/models/tiny-chat/chat", {"message": "hi", "max_length": 2}),
+    "responses": ("/v1/responses", {"model": "tiny-chat", "input": "hi", "max_output_tokens": 2}),
     "error-before-headers": (CHAT_PATH, CHAT | {"max_tokens": 5000}),
 }
 
@@ -39,6 +40,8 @@ STREAMS: dict[str, tuple[str, dict[str, Any]]] = {
 def normalised(text: str) -> str:
     """Without what differs from run to run."""
     text = re.sub(r'"id":"(chatcmpl|cmpl)-[0-9a-f]{32}"', r'"id":"\1-ID"', text)
+    text = re.sub(r'"(resp|msg|rs|fc)_[0-9a-f]{32}"', r'"\1_ID"', text)
+    text = re.sub(r'"(created_at|completed_at)":\d{10}\b', r'"\1":TIME', text)
     text = re.sub(r'"(load_s|ttft_s|total_s|tokens_per_second)":[0-9.e-]+', r'"\1":NUMBER', text)
     text = re.sub(r'"created":\d{10}\b', '"created":TIME', text)
     return re.sub(r'"fp_[0-9a-f]{12}"', '"fp_PRINT"', text)

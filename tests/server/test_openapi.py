@@ -2,6 +2,7 @@ from pydantic import BaseModel
 
 from hostler.protocol.native import ChatRequest, GenerateRequest
 from hostler.protocol.openai_chat import ChatCompletionRequest
+from hostler.protocol.responses import ResponsesRequest
 from tests.server.conftest import Served
 from tests.server.openapi_document import DOCUMENT, references
 
@@ -46,7 +47,7 @@ async def test_every_reference_leads_somewhere(served: Served) -> None:
 async def test_bodies_are_documented_field_by_field(served: Served) -> None:
     document = (await served.client.get("/openapi.json")).json()
     schemas = document["components"]["schemas"]
-    models: list[type[BaseModel]] = [GenerateRequest, ChatRequest, ChatCompletionRequest]
+    models: list[type[BaseModel]] = [GenerateRequest, ChatRequest, ChatCompletionRequest, ResponsesRequest]
     for model in models:
         assert set(schemas[model.__name__]["properties"]) == set(model.model_fields)
 

@@ -26,6 +26,7 @@ from hostler.server import (
     models,
     native,
     openai,
+    responses,
     stable,
     system,
     tokenizer,
@@ -89,7 +90,8 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.services = services
-    for module in (system, metrics, models, capabilities, stable, native, compare, tokenizer, openai, admin, docs):
+    generating = (native, compare, tokenizer, openai, responses)
+    for module in (system, metrics, models, capabilities, stable, *generating, admin, docs):
         app.include_router(module.router)
     install_handlers(app)
     install_openapi(app)

@@ -42,8 +42,10 @@ class Sequence:
     num_reasoning_tokens: int = 0
     """Of its tokens, those that brought text of its reasoning."""
     finish_reason: FinishReason | None = None
+    stop: str | None = None
+    """The stop string that ended it."""
     logprobs: list[TokenLogprobs] = field(default_factory=list)
-    """One per token, where the request asked for them."""
+    """One per token of its text, where the request asked for them."""
     reasoning_parts: list[str] = field(default_factory=list)
     tool_calls: list[ToolCall] = field(default_factory=list)
     """The last of them may still grow."""
@@ -61,7 +63,9 @@ class Sequence:
         self.num_tokens += len(delta.token_ids)
         self.num_cached_tokens += delta.num_cached_tokens
         self.finish_reason = delta.finish_reason
-        self.logprobs += delta.logprobs
+        self.stop = delta.stop
+        if not (delta.reasoning or delta.tool_calls):
+            self.logprobs += delta.logprobs
         if delta.reasoning:
             self.reasoning_parts.append(delta.reasoning)
             self.num_reasoning_tokens += len(delta.token_ids)

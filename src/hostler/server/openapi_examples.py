@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from hostler.server.dialect_examples import DIALECT_EVENTS, DIALECT_FIELDS
+
 _MODEL = "smollm2-135m"
 _WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -105,7 +107,7 @@ FIELDS: dict[str, Any] = {
     "MessageToolCall.type": "function",
     "type": "text",
     "typical_p": 0.95,
-}
+} | DIALECT_FIELDS
 """By the name of the field or parameter, and by `Schema.field` where one name means several things."""
 
 
@@ -134,7 +136,7 @@ EVENTS: dict[str, dict[str, Any]] = {
         "facts": {"load_s": 0.5},
     },
     "StreamedText": {"index": 0, "text": " runs", "finish_reason": None},
-}
+} | DIALECT_EVENTS
 """By the type of the event."""
 
 
@@ -146,5 +148,11 @@ def field_example(schema: str, field: str) -> Any:
 def stream_example(events: Iterable[str], *, ends: bool) -> str:
     """What a stream of events of those types looks like; `ends`: with `[DONE]`."""
     shown = [EVENTS[event] for event in events if event in EVENTS]
-    lines = [f"data: {msgspec.json.encode(event).decode()}" for event in shown] + ["data: [DONE]"] * ends
+    lines = [_framed(event) for event in shown] + ["data: [DONE]"] * ends
     return "".join(f"{line}\n\n" for line in lines)
+
+
+def _framed(event: dict[str, Any]) -> str:
+    """Those that name themselves are named events."""
+    data = f"data: {msgspec.json.encode(event).decode()}"
+    return f"event: {event['type']}\n{data}" if "type" in event else data

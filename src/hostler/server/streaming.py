@@ -63,6 +63,9 @@ class GenerationResponse(Response):
     the disconnect message.
     """
 
+    _END = b"data: [DONE]\n\n"
+    """What every stream ends with, also one that failed."""
+
     def __init__(
         self, run: GenerationRun, answer_format: AnswerFormat, *, is_streamed: bool, timing: StreamTiming
     ) -> None:
@@ -100,9 +103,9 @@ class GenerationResponse(Response):
             try:
                 await self._send_events(opening, send)
             except Exception as exc:
-                await send_data(send, [_error_event(exc, scope)])
+                await self._send(send, self._failure(exc, scope))
             self._run.close()
-            await send_body(send, b"data: [DONE]\n\n", more_body=False)
+            await send_body(send, self._END, more_body=False)
         finally:
             await cancel(opening)
 
@@ -111,11 +114,22 @@ class GenerationResponse(Response):
             await send_body(send, f": {self._run.describe_wait()}\n\n".encode())
             await asyncio.wait((opening,), timeout=self._timing.comment_every_s)
         answer = opening.result()
-        await send_data(send, self._format.opening(answer))
+        await self._send(send, self._format.opening(answer))
         async with aclosing(self._run.deltas(answer)) as deltas:
             async for prompt_index, delta in deltas:
-                await send_data(send, self._format.delta(answer, prompt_index, delta))
-        await send_data(send, self._format.closing(answer))
+                await self._send(send, self._format.delta(answer, prompt_index, delta))
+        await self._send(send, self._format.closing(answer))
+
+    async def _send(self, send: Send, events: Iterable[Event]) -> None:
+        if content := self._encoded(events):
+            await send_body(send, content)
+
+    def _encoded(self, events: Iterable[Event]) -> bytes:
+        return encoded(events)
+
+    def _failure(self, exc: Exception, scope: Scope) -> Iterable[Event]:
+        """What a stream that fails after its headers says of it."""
+        return [_error_event(exc, scope)]
 
 
 async def send_headers(send: Send) -> None:
@@ -128,8 +142,13 @@ async def send_headers(send: Send) -> None:
 
 
 async def send_data(send: Send, events: Iterable[Event]) -> None:
-    if content := b"".join(b"data: " + msgspec.json.encode(event) + b"\n\n" for event in events):
+    if content := encoded(events):
         await send_body(send, content)
+
+
+def encoded(events: Iterable[Event]) -> bytes:
+    """Server-sent events without names."""
+    return b"".join(b"data: " + msgspec.json.encode(event) + b"\n\n" for event in events)
 
 
 async def send_body(send: Send, content: bytes, *, more_body: bool = True) -> None:

@@ -84,7 +84,7 @@ class InputProcessor:
                 "an encoder–decoder model gives its input no probabilities: leave out echo or logprobs", param="echo"
             )
         max_tokens = self._max_tokens(
-            len(token_ids), params, param="messages" if isinstance(prompt, ChatPrompt) else "prompt"
+            len(token_ids), params, param=prompt.param if isinstance(prompt, ChatPrompt) else "prompt"
         )
         admission = Admission(
             num_prompt_tokens=len(token_ids),

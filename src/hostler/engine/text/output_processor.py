@@ -91,16 +91,19 @@ class StopStrings:
     def __init__(self, stop: list[str]) -> None:
         self._stop = [string for string in stop if string]
         self._held = ""
+        self.matched: str | None = None
+        """The one that has ended the text."""
 
     def add(self, text: str) -> tuple[str, bool]:
         """Text that may go out, and whether a stop string has ended it."""
         if not self._stop:
             return text, False
         text = self._held + text
-        ends = [end for string in self._stop if (end := text.find(string)) >= 0]
+        ends = [(end, string) for string in self._stop if (end := text.find(string)) >= 0]
         if ends:
             self._held = ""
-            return text[: min(ends)], True
+            end, self.matched = min(ends)
+            return text[:end], True
         num_held = max(_overlap(text, string) for string in self._stop)
         self._held = text[len(text) - num_held :]
         return text[: len(text) - num_held], False
@@ -185,6 +188,7 @@ class OutputProcessor:
             text=text,
             token_ids=[token_id],
             finish_reason=reason,
+            stop=stop_strings.matched,
             logprobs=self._logprobs(request, is_end_token=is_end_token),
             prompt_logprobs=prompt_logprobs,
             num_cached_tokens=num_cached_tokens,
