@@ -33,8 +33,3 @@ def test_help_is_shown_without_the_server_or_rich_or_pydantic() -> None:
 
 def test_the_client_needs_no_server() -> None:
     assert modules_after("import hostler.client").isdisjoint({"fastapi", "starlette", "uvicorn", "pydantic", "yaml"})
-
-
-def test_a_worker_that_imports_how_the_gateway_was_started_imports_no_command() -> None:
-    started = modules_after("from hostler.cli import main")
-    assert started.isdisjoint({*HEAVY, "typer", "msgspec", "yaml"})

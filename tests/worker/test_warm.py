@@ -16,7 +16,8 @@ def refuse(*_):
     raise AssertionError("a process that has asked for a GPU forks none that can use one")
 
 torch.cuda.is_available = torch.cuda.device_count = refuse
-import hostler.worker.warm
+import hostler.worker.forkserver
+hostler.worker.warm.make_ready()
 torch.cuda.is_available, torch.cuda.device_count = lambda: False, lambda: 0
 
 from pathlib import Path

@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hostler.errors import HostlerError, ModelLoadError
 from hostler.models.architecture import choose_auto_class, max_position, read_config
 from hostler.models.placement import choose_devices, choose_dtype, free_bytes
 from hostler.models.source import LocalModel
+from hostler.models.tokenizer import ReadTokenizer, read_tokenizer
 from hostler.registry import ModelSpec
 from hostler.types import ChatFormat, LoadProgress, ModelFacts, ModelType
 
@@ -37,7 +38,12 @@ class LoadedModel:
     facts: ModelFacts
 
 
-def load_model(spec: ModelSpec, local: LocalModel, on_progress: Callable[[LoadProgress], None]) -> LoadedModel:
+def load_model(
+    spec: ModelSpec,
+    local: LocalModel,
+    on_progress: Callable[[LoadProgress], None],
+    read_tokenizer: ReadTokenizer = read_tokenizer,
+) -> LoadedModel:
     """Load a model whose files are here as safetensors (see `hostler.models.prepare`).
 
     Raises:
@@ -54,7 +60,7 @@ def load_model(spec: ModelSpec, local: LocalModel, on_progress: Callable[[LoadPr
         config = read_config(local.folder, raw_config, trust_remote_code=spec.trust_remote_code, name=spec.name)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as beside:
             # Who reads weights waits for memory, and for the disk, a good part of the time.
-            tokenizer_loading = beside.submit(_load_tokenizer, spec, local.folder)
+            tokenizer_loading = beside.submit(read_tokenizer, spec, local.folder)
             if spec.trust_remote_code:
                 # Both would copy code of the repository into the same folder.
                 tokenizer_loading.result()
@@ -124,21 +130,6 @@ def _what_failed(exc: Exception, weights_bytes: int | None) -> str:
     if isinstance(exc, OSError):
         return "could not be loaded: a file is missing or damaged; the log says more"
     return f"could not be loaded ({type(exc).__name__}); the log says more"
-
-
-def _load_tokenizer(spec: ModelSpec, folder: Path) -> PreTrainedTokenizerBase:
-    try:
-        return AutoTokenizer.from_pretrained(
-            folder,
-            use_fast=spec.use_fast_tokenizer,
-            trust_remote_code=spec.trust_remote_code,
-            local_files_only=True,
-        )
-    except (OSError, ValueError, ImportError, KeyError) as exc:
-        logger.warning("tokenizer_not_loadable model=%s", spec.id, exc_info=exc)
-        raise ModelLoadError(
-            f"the tokenizer of {spec.name} could not be loaded: its files are missing, damaged or of an unknown kind"
-        ) from exc
 
 
 def _load_weights(

@@ -6,7 +6,6 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 
 from hostler.errors import EngineDeadError, ServiceError
 from hostler.registry import ModelSpec
@@ -22,6 +21,7 @@ from hostler.types import (
     TokenizerFacts,
 )
 from hostler.worker.calls import Call, Expected, PendingCalls
+from hostler.worker.forked import ForkedProcess
 from hostler.worker.framing import encode
 from hostler.worker.generation import WorkerGeneration
 from hostler.worker.messages import (
@@ -67,7 +67,7 @@ class WorkerClient:
     def __init__(
         self,
         writer: asyncio.StreamWriter,
-        process: BaseProcess,
+        process: ForkedProcess,
         spec: ModelSpec,
         config: WorkerConfig,
     ) -> None:
@@ -88,7 +88,7 @@ class WorkerClient:
 
     @classmethod
     async def connect(
-        cls, gateway_end: socket.socket, process: BaseProcess, spec: ModelSpec, config: WorkerConfig
+        cls, gateway_end: socket.socket, process: ForkedProcess, spec: ModelSpec, config: WorkerConfig
     ) -> "WorkerClient":
         """Take over the gateway's end of a worker's socket pair, and the started process."""
         reader, writer = await asyncio.open_connection(sock=gateway_end)
@@ -99,7 +99,6 @@ class WorkerClient:
 
     @property
     def pid(self) -> int:
-        assert self._process.pid is not None, "made for started processes only"
         return self._process.pid
 
     @property
@@ -192,8 +191,7 @@ class WorkerClient:
             reading.cancel()
             dying.cancel()
         self._writer.close()
-        self._process.join()
-        resolve(self._exited, _describe_exit(self._process.exitcode))
+        resolve(self._exited, _describe_exit(self._process.wait()))
         self._fail_all()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -254,6 +252,8 @@ class WorkerClient:
 
 
 def _describe_exit(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
+    if exit_code is None:
+        return "the end of the process that had forked it"
+    if exit_code < 0:
         return f"signal {signal.Signals(-exit_code).name}"
     return f"exit status {exit_code}"

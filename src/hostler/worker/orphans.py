@@ -2,30 +2,17 @@
 
 A worker whose threads run sees its socket close. One that is held up in a library's code, with the interpreter's lock,
 sees nothing, so the kernel ends it: with the process that forked it, the forkserver. That in turn ends when the gateway
-has, for then nobody holds the write end of a pipe that it watches. multiprocessing gives that end to every worker too,
-which must therefore let go of it.
+has and its socket closes.
 """
 
 import ctypes
 import os
 import signal
 import sys
-import warnings
-from multiprocessing import forkserver
-from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 """Both of `linux/prctl.h`."""
-_IMPORTED_IN = os.getpid()
-"""The forkserver, which imports this for all workers; or the worker itself, where there is none."""
-
-
-def end_with_parent() -> None:
-    """To be called first in a new worker. Does not return where the parent has ended already."""
-    _let_go_of_forkserver()
-    if os.getpid() != _IMPORTED_IN:
-        end_with(_IMPORTED_IN)
 
 
 def end_with(parent_pid: int) -> None:
@@ -44,13 +31,3 @@ def adopt_orphans() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    # It waits for all its children, and is surprised at those that it has not forked.
-    warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")
-
-
-def _let_go_of_forkserver() -> None:
-    # There is no public name for it. A worker starts no processes by it, which is all that it would be needed for.
-    server: Any = forkserver._forkserver
-    if server._forkserver_alive_fd is not None:
-        os.close(server._forkserver_alive_fd)
-        server._forkserver_alive_fd = None

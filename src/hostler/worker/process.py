@@ -13,12 +13,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import NoReturn
 
 import msgspec
 import torch
 from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.factory import Engine, build_engine
 from hostler.engine.text import chat_template
@@ -26,6 +28,8 @@ from hostler.errors import HostlerError, ModelLoadError
 from hostler.logs import configure_logging
 from hostler.models.loader import foreign_errors_translated, load_model
 from hostler.models.prepare import prepare
+from hostler.models.tokenizer import ReadTokenizer
+from hostler.registry import ModelSpec
 from hostler.types import LoadProgress
 from hostler.worker import process_memory
 from hostler.worker.framing import encode
@@ -55,7 +59,6 @@ from hostler.worker.messages import (
     ToWorker,
     decoder_of_worker,
 )
-from hostler.worker.orphans import end_with_parent
 from hostler.worker.preparing import Preparing
 from hostler.worker.template_process import TemplateProcess
 
@@ -65,9 +68,12 @@ BROKEN_STATUS = 70
 """Exit status of a worker that gave itself up; `EX_SOFTWARE` of sysexits.h."""
 
 
-def main(gateway: socket.socket) -> NoReturn:
+TellUsed = Callable[[ModelSpec, Path, PreTrainedTokenizerBase], None]
+"""Takes note of a tokenizer that was read from a folder and has been of use."""
+
+
+def main(gateway: socket.socket, read_tokenizer: ReadTokenizer, tell_used: TellUsed) -> NoReturn:
     """Entry point of a freshly forked worker. `gateway` is its end of the socket pair."""
-    end_with_parent()
     # Ctrl-C and a service manager's SIGTERM reach the whole group, but it is the gateway that decides when a worker
     # ends: streams are allowed to finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -78,17 +84,23 @@ def main(gateway: socket.socket) -> NoReturn:
     # prepared. With the usual 5 ms, a step beside long texts took 2.2 times as long as alone; now 1.3 times.
     sys.setswitchinterval(0.0005)
     # Before there is another thread, or a model.
-    render = TemplateProcess.start(gateway).render if hasattr(os, "fork") else chat_template.render
-    Worker(gateway, render).run()
+    render = TemplateProcess.start(gateway).render
+    Worker(gateway, render, read_tokenizer, tell_used).run()
     _leave()
 
 
 class Worker:
     """The worker's state, shared by its threads as said at each field."""
 
-    def __init__(self, gateway: socket.socket, render: chat_template.Render) -> None:
+    def __init__(
+        self, gateway: socket.socket, render: chat_template.Render, read_tokenizer: ReadTokenizer, tell_used: TellUsed
+    ) -> None:
         self._gateway = gateway
         self._render = render
+        self._read_tokenizer = read_tokenizer
+        self._tell_used = tell_used
+        self._at_first_rest: Callable[[], None] | None = None
+        """What can wait until the first requests have been answered."""
         self._send_lock = threading.Lock()
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         """Other threads to the main one: what to do before the next step."""
@@ -143,7 +155,8 @@ class Worker:
             hf_token=config.hf_token,
             on_progress=self._report_progress,
         )
-        loaded = load_model(spec, local, self._report_progress)
+        loaded = load_model(spec, local, self._report_progress, self._read_tokenizer)
+        self._at_first_rest = lambda: self._tell_used(spec, local.folder, loaded.tokenizer)
         self._report_progress(LoadProgress(stage="warming"))
         with foreign_errors_translated(spec.name, loaded.facts.memory_bytes):
             return build_engine(loaded, spec, self._render)
@@ -163,6 +176,9 @@ class Worker:
                 self._send(Outputs(outputs=[Output(request_id=owner, delta=delta) for owner, delta in step.deltas]))
             for request_id, error in step.failures.items():
                 self._send(RequestFailed(request_id=request_id, error=ErrorReport.of(error)))
+            if self._at_first_rest is not None and not engine.core.has_unfinished_requests():
+                self._at_first_rest()
+                self._at_first_rest = None
 
     def _do_what_came(self, *, wait: bool) -> None:
         if wait:

@@ -1,17 +1,9 @@
-"""What the forkserver does before it forks the first worker. It imports this module, and nothing else does."""
+"""What the forkserver does before it forks the first worker, so that none has to."""
 
-import atexit
 import gc
 import logging
-import os
-import shutil
-import signal
 
 import torch
-
-import hostler.worker.process  # noqa: F401  (so that workers find it imported)
-from hostler.worker.launcher import FORKSERVER_FOLDER
-from hostler.worker.orphans import adopt_orphans
 
 _COMMON_TYPES = ("bart", "gpt2", "gpt_neox", "llama", "mistral", "opt", "qwen2", "qwen3", "t5")
 """Model types whose code workers find imported."""
@@ -21,14 +13,8 @@ _NUM_LAYERS = 32
 logger = logging.getLogger(__name__)
 
 
-def _make_ready() -> None:
-    # A service manager's SIGTERM reaches the whole group. Workers are to live until the gateway ends them, and they end
-    # with the forkserver; that ends by itself when the gateway has.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    adopt_orphans()
-    if folder := os.environ.get(FORKSERVER_FOLDER):
-        # Not run in workers: a forked process leaves by `os._exit`.
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+def make_ready() -> None:
+    """Takes a few seconds, most of them for the imports that this module needs itself."""
     try:
         _do_what_each_load_would()
     except Exception:
@@ -61,6 +47,3 @@ def _do_what_each_load_would() -> None:
     # Python keeps the last 512.
     for name in llama.state_dict():
         WeightRenaming(name, name)
-
-
-_make_ready()
