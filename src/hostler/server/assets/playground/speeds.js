@@ -1,0 +1,30 @@
+/** How fast each model writes, from the server's metrics. */
+
+import { call } from "./api.js";
+
+const SERIES = /^hostler_inter_token_seconds_(count|sum)\{model="([^"]*)"\} (\S+)$/gm;
+
+/** The totals that were read last, by model id. */
+let before = new Map();
+const speeds = new Map();
+
+/**
+ * Tokens per second of one answer, by model id: of the answers that ended since the last time, and of the last ones
+ * before where none did. Empty where the server keeps no metrics.
+ */
+export async function readSpeeds() {
+  const response = await call("metrics").catch(() => null);
+  if (response === null) return speeds;
+  const now = new Map();
+  for (const [, kind, modelId, value] of (await response.text()).matchAll(SERIES)) {
+    now.set(modelId, { ...now.get(modelId), [kind]: Number(value) });
+  }
+  for (const [modelId, { count, sum }] of now) {
+    const old = before.get(modelId);
+    // Totals that fell are those of another server.
+    const base = old && old.count <= count ? old : { count: 0, sum: 0 };
+    if (count > base.count && sum > base.sum) speeds.set(modelId, (count - base.count) / (sum - base.sum));
+  }
+  before = now;
+  return speeds;
+}
