@@ -12,7 +12,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria,
 from hostler.engine.beams.scorer import BeamScorer
 from hostler.engine.beams.search import Beam, BeamSearch
 from hostler.engine.request import Request
-from hostler.engine.text.output_processor import BeamTexts
+from hostler.engine.text.beam_texts import BeamTexts
 from hostler.types import FinishReason, TokenPrompt
 from tests.engine.beam_reference import answers, assert_same, best_of_generate, search, search_params
 from tests.engine.harness import TinyEngine, TinyModel

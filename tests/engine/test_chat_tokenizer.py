@@ -48,7 +48,8 @@ class FakeTokenizer:
     def __init__(self, words: Words) -> None:
         self._words = words
 
-    def get_chat_template(self) -> str:
+    def get_chat_template(self, *, tools: Any) -> str:
+        assert tools is None
         return "a template"
 
     def __call__(self, text: str, *, add_special_tokens: bool) -> Any:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from hostler.engine.request import Request
-from hostler.engine.text.output_processor import IncrementalDetokenizer, OutputProcessor, StopStrings
+from hostler.engine.text.detokenizer import IncrementalDetokenizer
+from hostler.engine.text.output_processor import OutputProcessor
+from hostler.engine.text.stop_strings import StopStrings
 from hostler.types import FinishReason, SamplingParams
 from tests.engine.harness import TinyModel
 from tests.tiny_models import build_tiny_model

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers.decoders import DecodeStream
 
-from hostler.engine.text.output_processor import IncrementalDetokenizer
+from hostler.engine.text.detokenizer import IncrementalDetokenizer
 from hostler.types import FinishReason, SamplingParams, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
 

@@ -199,7 +199,7 @@ class EngineCore:
 
 def _error_of(request: Request, failure: Failure) -> HostlerError:
     if isinstance(failure, GrammarFailure):
-        param = request.params.constraint.param if request.params.constraint is not None else None
+        param = request.matcher.param if request.matcher is not None else None
         return InvalidRequestError(f"{param} could not be followed to its end: {failure}"[:500], param=param)
     logger.error("logits_not_numbers request_id=%d num_tokens=%d", request.request_id, request.num_tokens)
     return EngineRequestError("the model computed something that is not a number; try another dtype")

@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from hostler.engine.beams.search import BeamSearch, Candidate
 from hostler.engine.constraints.matcher import GrammarMatcher
+from hostler.engine.text.answer_syntax import AnswerSyntax
 from hostler.types import FinishReason, SamplingParams
 
 
@@ -60,6 +61,8 @@ class Request:
     """Set in a beam search alone."""
     matcher: GrammarMatcher | None = None
     """Where its text has to follow a grammar: how far it has come there."""
+    answer_syntax: AnswerSyntax | None = None
+    """`None`: its text is text and nothing else."""
     num_computed_tokens: int = 0
     """Tokens whose keys and values are in the cache."""
     num_cached_tokens: int = 0

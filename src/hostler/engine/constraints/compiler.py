@@ -2,17 +2,21 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Hashable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
 from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.constraints.closing import closed
 from hostler.engine.constraints.matcher import GrammarMatcher
+from hostler.engine.constraints.tool_calls import Grammar, calls_grammars, either
 from hostler.engine.constraints.vocabulary import Vocabulary
+from hostler.engine.text.call_syntax import CallSyntax
 from hostler.errors import InvalidRequestError
+from hostler.tools import ToolUse
 from hostler.types import Constraint, ConstraintKind
 
 if TYPE_CHECKING:
@@ -54,7 +58,7 @@ class ConstraintCompiler:
         self._tokens: list[bytes] = []
         """What each token spells."""
         self._may_begin_with_space = False
-        self._compiled: OrderedDict[Constraint, GrammarMatcher] = OrderedDict()
+        self._compiled: OrderedDict[Hashable, GrammarMatcher] = OrderedDict()
 
     def compile(self, constraint: Constraint) -> GrammarMatcher:
         """At the beginning of the text; to be forked for each sequence.
@@ -62,38 +66,59 @@ class ConstraintCompiler:
         Raises:
             InvalidRequestError: the grammar is wrong, too large, or asks for what is not supported; names the field.
         """
-        if constraint in self._compiled:
-            self._compiled.move_to_end(constraint)
+        return self._kept(constraint, constraint.param, lambda: [_grammar_of(constraint)])
+
+    def compile_calls(self, tool_use: ToolUse, syntax: CallSyntax, instead: Constraint | None = None) -> GrammarMatcher:
+        """The same of an answer that is calls of tools, or else what `instead` says.
+
+        Raises:
+            InvalidRequestError: as above; names the field of the tools, whose schemas may be at fault.
+        """
+
+        def grammars() -> list[Grammar]:
+            calls = calls_grammars(tool_use, syntax, self._special_token_id, _grammar_of_schema)
+            return calls if instead is None else either([_grammar_of(instead)], calls)
+
+        return self._kept((msgspec.json.encode(tool_use), syntax, instead), tool_use.param, grammars)
+
+    def _kept(self, key: Hashable, param: str, grammars: Callable[[], list[Grammar]]) -> GrammarMatcher:
+        if key in self._compiled:
+            self._compiled.move_to_end(key)
         else:
-            self._compiled[constraint] = self._compile(constraint)
+            self._compiled[key] = self._compile(param, grammars)
             if len(self._compiled) > MAX_KEPT:
                 self._compiled.popitem(last=False)
-        return self._compiled[constraint]
+        return self._compiled[key]
 
-    def _compile(self, constraint: Constraint) -> GrammarMatcher:
-        tokenizer = self._tokenizer_for_grammars(constraint)
+    def _compile(self, param: str, grammars_of: Callable[[], list[Grammar]]) -> GrammarMatcher:
+        """`grammars_of`: the first is that of the text; raises ValueError."""
+        tokenizer = self._tokenizer_for_grammars(param)
         try:
-            grammar = _grammar_of(constraint)
+            grammars = grammars_of()
         except ValueError as exc:
-            raise _refusal(constraint, str(exc)) from exc
-        grammars = [grammar]
+            raise _refusal(param, str(exc)) from exc
         if self._may_begin_with_space:
-            grammars = [{"lark_grammar": 'start: " "? @text'}, {**grammar, "name": "text"}]
+            text, *others = grammars
+            grammars = [{"lark_grammar": 'start: " "? @text'}, {**text, "name": "text"}, *others]
         matcher = LLMatcher(tokenizer, json.dumps({"grammars": grammars}), log_level=0, limits=LIMITS)
-        compiled = GrammarMatcher(matcher)
+        compiled = GrammarMatcher(matcher, param)
         # Some grammars show what is wrong with them only now; and what is computed here, no step of others waits for.
         tokens = zip(compiled.allowed(), self._tokens, strict=True)
         is_possible = any(may_come and spelled != b" " for may_come, spelled in tokens)
         if compiled.error or not is_possible:
-            raise _refusal(constraint, compiled.error or "no text that it allows can be written in the model's tokens")
+            raise _refusal(param, compiled.error or "no text that it allows can be written in the model's tokens")
         return compiled
 
-    def _tokenizer_for_grammars(self, constraint: Constraint) -> LLTokenizer:
+    def _special_token_id(self, text: str) -> int | None:
+        """The id of a token that is no text; `None`: there is none, so that it is written as text."""
+        tokens: dict[int, Any] = self._tokenizer.added_tokens_decoder
+        return next((i for i, token in tokens.items() if token.special and token.content == text), None)
+
+    def _tokenizer_for_grammars(self, param: str) -> LLTokenizer:
         if self._for_grammars is None:
             if not self._eos_token_ids:
                 raise InvalidRequestError(
-                    f"{constraint.param} is not available with this model, which has no token to end a text with",
-                    param=constraint.param,
+                    f"{param} is not available with this model, which has no token to end a text with", param=param
                 )
             vocabulary = Vocabulary(self._tokenizer, self._vocab_size, self._eos_token_ids)
             self._tokens = vocabulary.tokens
@@ -102,7 +127,7 @@ class ConstraintCompiler:
         return self._for_grammars
 
 
-def _grammar_of(constraint: Constraint) -> dict[str, Any]:
+def _grammar_of(constraint: Constraint) -> Grammar:
     """One of the `grammars` that llguidance reads.
 
     Raises:
@@ -110,8 +135,7 @@ def _grammar_of(constraint: Constraint) -> dict[str, Any]:
     """
     match constraint.kind:
         case ConstraintKind.JSON_SCHEMA:
-            schema = json.dumps(closed(json.loads(constraint.text)))
-            return dict(json.loads(LLMatcher.grammar_from_json_schema(schema, overrides=_JSON))["grammars"][0])
+            return _grammar_of_schema(json.dumps(closed(json.loads(constraint.text))))
         case ConstraintKind.REGEX:
             return dict(json.loads(LLMatcher.grammar_from_regex(constraint.text))["grammars"][0])
         case ConstraintKind.CHOICE:
@@ -123,7 +147,11 @@ def _grammar_of(constraint: Constraint) -> dict[str, Any]:
                 raise ValueError(str(exc)) from exc
 
 
-def _refusal(constraint: Constraint, reason: str) -> InvalidRequestError:
+def _grammar_of_schema(schema: str) -> Grammar:
+    return dict(json.loads(LLMatcher.grammar_from_json_schema(schema, overrides=_JSON))["grammars"][0])
+
+
+def _refusal(param: str, reason: str) -> InvalidRequestError:
     return InvalidRequestError(
-        f"{constraint.param} cannot be followed: {' '.join(reason.split())[:MAX_REASON_CHARS]}", param=constraint.param
+        f"{param} cannot be followed: {' '.join(reason.split())[:MAX_REASON_CHARS]}", param=param
     )

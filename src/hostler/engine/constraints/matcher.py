@@ -6,12 +6,14 @@ from llguidance import LLMatcher
 class GrammarMatcher:
     """Says which tokens may come next, and follows those that did."""
 
-    def __init__(self, matcher: LLMatcher) -> None:
+    def __init__(self, matcher: LLMatcher, param: str) -> None:
+        """`param`: the field of the request that the grammar came from."""
         self._matcher = matcher
+        self.param = param
 
     def fork(self) -> "GrammarMatcher":
         """Another sequence at the same place."""
-        return GrammarMatcher(self._matcher.deep_copy())
+        return GrammarMatcher(self._matcher.deep_copy(), self.param)
 
     def allowed(self) -> bytes:
         """A byte per token, 0 for those that may not come next; an end token may once the text is whole.

@@ -10,6 +10,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from hostler.errors import InvalidRequestError
 from hostler.struct import Struct
+from hostler.tools import Tool
 from hostler.types import ChatMessage
 
 MAX_CPU_S = 0.75
@@ -31,6 +32,7 @@ class TemplateCall(Struct, frozen=True):
     messages: list[ChatMessage]
     add_generation_prompt: bool
     continue_last: bool
+    tools: list[Tool] = []
     cpu_limit_s: float = MAX_CPU_S
     """Seconds of computing that the rendering may take."""
 
@@ -55,6 +57,7 @@ def render(call: TemplateCall) -> Rendered:
     try:
         ((text,), _) = render_jinja_template(
             conversations=[conversation(call.messages)],
+            tools=described(call.tools) or None,
             chat_template=call.template,
             add_generation_prompt=call.add_generation_prompt,
             continue_final_message=call.continue_last,
@@ -80,7 +83,7 @@ def render(call: TemplateCall) -> Rendered:
             f"the model's chat template is at fault: it fails on this conversation ({type(exc).__name__})",
             param="messages",
         ) from exc
-    num_chars = sum(map(_num_chars, call.messages))
+    num_chars = sum(map(_num_chars, call.messages)) + sum(len(msgspec.json.encode(tool)) for tool in call.tools)
     if len(text) > MAX_OWN_CHARS + MAX_GROWTH * num_chars:
         raise InvalidRequestError(
             f"the model's chat template is at fault: it makes {len(text)} characters of a conversation of {num_chars}",
@@ -101,6 +104,16 @@ def takes_too_much() -> InvalidRequestError:
 def conversation(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
     """Messages as transformers documents them for templates. Keys without a value are left out."""
     return [_as_dict(message) for message in messages]
+
+
+def described(tools: Sequence[Tool]) -> list[dict[str, Any]]:
+    """Tools as transformers documents them for templates. Parameters are always there: templates go through them."""
+    return [{"type": "function", "function": _function(tool)} for tool in tools]
+
+
+def _function(tool: Tool) -> dict[str, Any]:
+    description = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **description, "parameters": tool.parameters or {"type": "object", "properties": {}}}
 
 
 def _as_dict(message: ChatMessage) -> dict[str, Any]:

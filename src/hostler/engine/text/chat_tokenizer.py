@@ -2,11 +2,22 @@
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.text.chat_formats import spell
-from hostler.engine.text.chat_template import MAX_CPU_S, Render, Rendered, TemplateCall, takes_too_much
+from hostler.engine.text.chat_template import (
+    MAX_CPU_S,
+    Render,
+    Rendered,
+    TemplateCall,
+    described,
+    takes_too_much,
+)
+from hostler.engine.text.template_abilities import TemplateAbilities
+from hostler.engine.text.tool_prompt import with_instruction
 from hostler.errors import InvalidRequestError
+from hostler.tools import Tool
 from hostler.types import ChatFormat, ChatMessage, ChatPrompt
 
 
@@ -25,6 +36,17 @@ class ChatTokenizer:
         self._chat_format = chat_format
         self._tokenize_text = tokenize_text
         self._render = render
+        self._abilities = TemplateAbilities(self.template_for, tokenizer.special_tokens_map, render)
+
+    @property
+    def knows_tools(self) -> bool:
+        """Whether the model's template shows it the tools of a conversation; otherwise a system message does."""
+        return self._chat_format is ChatFormat.TEMPLATE and self._abilities.knows_tools
+
+    def template_for(self, tools: Sequence[Tool]) -> str:
+        """Some models have a template of its own for conversations with tools."""
+        template: str = self._tokenizer.get_chat_template(tools=described(tools) or None)
+        return template
 
     def tokenize(
         self, prompt: ChatPrompt, max_tokens: int, check: Callable[[str, str], None] | None = None
@@ -40,6 +62,7 @@ class ChatTokenizer:
         """
         if not prompt.messages:
             raise InvalidRequestError("a conversation needs at least one message", param="messages")
+        prompt = self._with_tools(prompt)
         rendering = _Rendering(self, prompt, check)
         token_ids = rendering.of(prompt.messages)
         if not prompt.drop_oldest or len(token_ids) <= max_tokens:
@@ -63,15 +86,25 @@ class ChatTokenizer:
                 is_open=prompt.continue_last,
             )
             return Rendered(text=text, cpu_s=0.0)
+        tools = prompt.tool_use.tools if prompt.tool_use is not None else []
         call = TemplateCall(
-            template=self._tokenizer.get_chat_template(),
+            template=self.template_for(tools),
             special_tokens=self._tokenizer.special_tokens_map,
             messages=messages,
+            tools=tools,
             add_generation_prompt=add_generation_prompt,
             continue_last=prompt.continue_last,
             cpu_limit_s=cpu_limit_s,
         )
         return self._render(call)
+
+    def _with_tools(self, prompt: ChatPrompt) -> ChatPrompt:
+        """The prompt, told of its tools in words where the template does not do it."""
+        if prompt.tool_use is None or self.knows_tools:
+            return prompt
+        takes_system = self._chat_format is not ChatFormat.TEMPLATE or self._abilities.takes_system
+        messages = with_instruction(prompt.messages, prompt.tool_use, takes_system=takes_system)
+        return msgspec.structs.replace(prompt, messages=messages, tool_use=None)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of what `render` gave."""

@@ -6,10 +6,14 @@ from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.beams.limits import BeamLimits
 from hostler.engine.constraints.compiler import ConstraintCompiler
+from hostler.engine.constraints.matcher import GrammarMatcher
 from hostler.engine.request import Request
+from hostler.engine.text.answer_syntax import AnswerSyntax
 from hostler.engine.text.chat_template import Render
 from hostler.engine.text.chat_tokenizer import ChatTokenizer
 from hostler.engine.text.length_probe import LengthProbe
+from hostler.engine.text.model_syntax import ModelSyntax
+from hostler.engine.text.template_abilities import PROBE
 from hostler.errors import ContextLengthError, InvalidRequestError
 from hostler.types import (
     Admission,
@@ -60,6 +64,10 @@ class InputProcessor:
             tokenizer, limits.vocab_size, limits.eos_token_ids, begins_text=limits.is_encoder_decoder
         )
         self._chats = ChatTokenizer(tokenizer, limits.chat_format, self._tokenize_text, render)
+        has_template = limits.chat_format is ChatFormat.TEMPLATE
+        self._model_syntax = ModelSyntax(
+            tokenizer, self._chats.template_for([PROBE]) if has_template else None, lambda: self._chats.knows_tools
+        )
         self._probe = LengthProbe(tokenizer, limits.max_model_len)
 
     def prepare(self, request_id: int, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> PreparedRequest:
@@ -100,10 +108,11 @@ class InputProcessor:
             self._sequence(request_id, index, token_ids, max_tokens, params, priority)
             for index in range(1 if is_search else params.n)
         ]
-        if params.constraint is not None:
-            matcher = self._constraints.compile(params.constraint)
-            for sequence in sequences:
-                sequence.matcher = matcher.fork()
+        matcher = self._matcher(prompt, params)
+        syntax = self._syntax(prompt, token_ids, is_constrained=matcher is not None)
+        for sequence in sequences:
+            sequence.matcher = None if matcher is None else matcher.fork()
+            sequence.answer_syntax = syntax
         if is_search and params.beams is not None:
             sequences[0].search = self._limits.beams.new_search(sequences[0], params.beams)
         return PreparedRequest(sequences, admission)
@@ -137,6 +146,19 @@ class InputProcessor:
             pad_token=tokenizer.pad_token,
             chat_template=tokenizer.get_chat_template() if tokenizer.chat_template else None,
         )
+
+    def _matcher(self, prompt: Prompt, params: SamplingParams) -> GrammarMatcher | None:
+        """Of what the answer has to be: calls where they are asked for, and where a format is, that or calls."""
+        tool_use = prompt.tool_use if isinstance(prompt, ChatPrompt) else None
+        if tool_use is not None and (tool_use.is_required or params.constraint is not None):
+            instead = None if tool_use.is_required else params.constraint
+            return self._constraints.compile_calls(tool_use, self._model_syntax.calls(is_constrained=True), instead)
+        return None if params.constraint is None else self._constraints.compile(params.constraint)
+
+    def _syntax(self, prompt: Prompt, token_ids: list[int], *, is_constrained: bool) -> AnswerSyntax | None:
+        if not isinstance(prompt, ChatPrompt):
+            return None
+        return self._model_syntax.of(prompt, token_ids, is_constrained=is_constrained)
 
     def _sequence(
         self, request_id: int, index: int, token_ids: list[int], max_tokens: int, params: SamplingParams, priority: int

@@ -1,150 +1,19 @@
-"""From token ids to text: whole characters only, stop strings applied; and to logprobs where they were asked for."""
+"""From the tokens of sequences to what is told of them, and their logprobs where they were asked for."""
 
-import copy
 import itertools
 from collections.abc import Iterator, Sequence
 
 import msgspec
 from transformers import PreTrainedTokenizerBase
 
-from hostler.engine.beams.search import BeamSearch, Candidate, Hypothesis
+from hostler.engine.beams.search import Candidate, Hypothesis
 from hostler.engine.request import Request, TokenScore
+from hostler.engine.text.answer_text import AnswerText, new_parser
+from hostler.engine.text.beam_texts import BeamTexts
+from hostler.engine.text.detokenizer import IncrementalDetokenizer
+from hostler.engine.text.stop_strings import StopStrings
 from hostler.engine.text.token_speller import TokenSpeller
 from hostler.types import FinishReason, TokenDelta, TokenLogprobs
-
-
-class IncrementalDetokenizer:
-    """Text of one sequence, piece by piece; the pieces joined are the text of the whole.
-
-    A piece appears when its bytes form whole characters. The last tokens of the prompt are the context in which the
-    first new one is spelled, so that a continuation keeps its leading space. Works on `decode` alone, and so with
-    every tokenizer; the method is that of the decode streams in Hugging Face's `tokenizers` and TGI: decode a short
-    window with and without the new tokens, and take the difference.
-    """
-
-    CONTEXT_TOKENS = 6
-    """Enough for the byte tokens of one character and for the token before them."""
-    MAX_CONTEXT_TOKENS = 48
-    """Enough for an emoji of many characters, none of which has a token of its own."""
-
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, prompt_token_ids: list[int], *, skip_special_tokens: bool = True
-    ) -> None:
-        """`skip_special_tokens`: they are no text."""
-        self._tokenizer = tokenizer
-        self._skip_special_tokens = skip_special_tokens
-        self._window = self._context(prompt_token_ids)
-        self._num_read = len(self._window)
-        """Tokens of the window whose text has been given out."""
-
-    def add(self, token_id: int) -> str:
-        """Text that is complete with this token; often empty."""
-        self._window.append(token_id)
-        return self._advance(is_last=False)
-
-    def add_all(self, token_ids: list[int]) -> str:
-        """The same for several tokens at once."""
-        self._window += token_ids
-        return self._advance(is_last=False)
-
-    def fork(self) -> "IncrementalDetokenizer":
-        """Another one with the same text so far, which may go on differently."""
-        fork = copy.copy(self)
-        fork._window = list(self._window)
-        return fork
-
-    def flush(self) -> str:
-        """What is left at the end; bytes that are no character become U+FFFD, as a plain decode gives them."""
-        return self._advance(is_last=True)
-
-    def _advance(self, *, is_last: bool) -> str:
-        before = self._decode(self._window[: self._num_read])
-        after = self._decode(self._window)
-        if len(after) <= len(before) or (after.endswith("\ufffd") and not is_last):
-            return ""
-        self._window = self._window[self._num_read :]
-        self._num_read = len(self._window)
-        return after[len(before) :]
-
-    def _context(self, prompt_token_ids: list[int]) -> list[int]:
-        """The end of the prompt, from where a character begins.
-
-        In the middle of one, byte-fallback decoders would give up the whole run of bytes and what continues it.
-        """
-        for num_tokens in range(self.CONTEXT_TOKENS, self.MAX_CONTEXT_TOKENS + 1):
-            context = prompt_token_ids[-num_tokens:]
-            if len(prompt_token_ids) <= num_tokens or "\ufffd" not in self._decode(context):
-                return context
-        return prompt_token_ids[-self.CONTEXT_TOKENS :]
-
-    def _decode(self, token_ids: list[int]) -> str:
-        # Tidying would take back spaces that have been sent, and is not told to the bytes of logprobs.
-        text: str = self._tokenizer.decode(
-            token_ids, skip_special_tokens=self._skip_special_tokens, clean_up_tokenization_spaces=False
-        )
-        return text
-
-
-class StopStrings:
-    """Ends a text at the first stop string, which may be spread over pieces, and lets out no part of it."""
-
-    def __init__(self, stop: list[str]) -> None:
-        self._stop = [string for string in stop if string]
-        self._held = ""
-        self.matched: str | None = None
-        """The one that has ended the text."""
-
-    def add(self, text: str) -> tuple[str, bool]:
-        """Text that may go out, and whether a stop string has ended it."""
-        if not self._stop:
-            return text, False
-        text = self._held + text
-        ends = [(end, string) for string in self._stop if (end := text.find(string)) >= 0]
-        if ends:
-            self._held = ""
-            end, self.matched = min(ends)
-            return text[:end], True
-        num_held = max(_overlap(text, string) for string in self._stop)
-        self._held = text[len(text) - num_held :]
-        return text[: len(text) - num_held], False
-
-    def flush(self) -> str:
-        """What was held back and turned out to begin no stop string."""
-        held, self._held = self._held, ""
-        return held
-
-
-class BeamTexts:
-    """The texts of one search's beams, for as long as stop strings are looked for in them."""
-
-    def __init__(self, detokenizer: IncrementalDetokenizer, stop_strings: StopStrings) -> None:
-        self._running = [(detokenizer, stop_strings)]
-        self._grown: dict[tuple[int, int], tuple[IncrementalDetokenizer, StopStrings]] = {}
-        """By beam and token, each continuation that was last offered."""
-
-    def stopped(self, search: BeamSearch, candidates: Sequence[Candidate]) -> set[Candidate]:
-        """Those that complete a stop string. To be called before the search takes the candidates in."""
-        if self._grown:
-            beams = zip(search.parents, search.running, strict=True)
-            self._running = [self._grown[parent, beam.token_ids[-1]] for parent, beam in beams]
-        self._grown = {}
-        stopped = set()
-        for candidate in candidates:
-            detokenizer, stop_strings = self._running[candidate.parent]
-            detokenizer, stop_strings = detokenizer.fork(), copy.copy(stop_strings)
-            self._grown[candidate.parent, candidate.token_id] = detokenizer, stop_strings
-            _, is_stopped = stop_strings.add(detokenizer.add(candidate.token_id))
-            if is_stopped:
-                stopped.add(candidate)
-        return stopped
-
-
-def _overlap(text: str, string: str) -> int:
-    """Length of the longest end of `text` with which `string` begins."""
-    for length in range(min(len(text), len(string) - 1), 0, -1):
-        if text.endswith(string[:length]):
-            return length
-    return 0
 
 
 class OutputProcessor:
@@ -153,7 +22,7 @@ class OutputProcessor:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
         self._speller = TokenSpeller(tokenizer)
-        self._texts: dict[Request, tuple[IncrementalDetokenizer, StopStrings]] = {}
+        self._texts: dict[Request, AnswerText] = {}
         self._beam_texts: dict[Request, BeamTexts] = {}
 
     def process(self, request: Request, token_id: int, reason: FinishReason | None) -> TokenDelta:
@@ -173,22 +42,15 @@ class OutputProcessor:
             )
         if request not in self._texts:
             self._texts[request] = self._new_text(request)
-        detokenizer, stop_strings = self._texts[request]
         is_end_token = reason is FinishReason.STOP
-        piece = "" if is_end_token else detokenizer.add(token_id)
-        if reason is not None:
-            piece += detokenizer.flush()
-        text, is_stopped = stop_strings.add(piece)
-        if is_stopped:
-            reason = FinishReason.STOP
-        elif reason is not None:
-            text += stop_strings.flush()
+        told, reason = self._texts[request].add([] if is_end_token else [token_id], reason)
         return TokenDelta(
             index=request.index,
-            text=text,
+            text=told.text,
+            reasoning=told.reasoning,
+            tool_calls=told.tool_calls,
             token_ids=[token_id],
             finish_reason=reason,
-            stop=stop_strings.matched,
             logprobs=self._logprobs(request, is_end_token=is_end_token),
             prompt_logprobs=prompt_logprobs,
             num_cached_tokens=num_cached_tokens,
@@ -199,7 +61,7 @@ class OutputProcessor:
         if request.search is None or not request.params.stop:
             return set()
         if request not in self._beam_texts:
-            self._beam_texts[request] = BeamTexts(*self._new_text(request))
+            self._beam_texts[request] = BeamTexts(self._new_detokenizer(request), StopStrings(request.params.stop))
         return self._beam_texts[request].stopped(request.search, candidates)
 
     def process_answers(self, request: Request, answers: Sequence[Hypothesis]) -> list[TokenDelta]:
@@ -207,21 +69,36 @@ class OutputProcessor:
         return [self._whole(request, index, answer) for index, answer in enumerate(answers)]
 
     def _whole(self, request: Request, index: int, answer: Hypothesis) -> TokenDelta:
-        detokenizer, stop_strings = self._new_text(request)
-        reason = answer.finish_reason
-        is_ended_by_token = reason is FinishReason.STOP and answer.token_ids[-1] in request.stop_token_ids
-        text = detokenizer.add_all(answer.token_ids[:-1] if is_ended_by_token else answer.token_ids)
-        text, is_stopped = stop_strings.add(text + detokenizer.flush())
-        if not is_stopped:
-            text += stop_strings.flush()
-        return TokenDelta(index=index, text=text, token_ids=answer.token_ids, finish_reason=reason)
-
-    def _new_text(self, request: Request) -> tuple[IncrementalDetokenizer, StopStrings]:
-        context = [] if request.encoder_token_ids is not None else request.prompt_token_ids
-        detokenizer = IncrementalDetokenizer(
-            self._tokenizer, context, skip_special_tokens=request.params.skip_special_tokens
+        is_ended_by_token = answer.finish_reason is FinishReason.STOP and answer.token_ids[-1] in request.stop_token_ids
+        token_ids = answer.token_ids[:-1] if is_ended_by_token else answer.token_ids
+        told, reason = self._new_text(request).add(token_ids, answer.finish_reason)
+        return TokenDelta(
+            index=index,
+            text=told.text,
+            reasoning=told.reasoning,
+            tool_calls=told.tool_calls,
+            token_ids=answer.token_ids,
+            finish_reason=reason,
         )
-        return detokenizer, StopStrings(request.params.stop)
+
+    def _new_text(self, request: Request) -> AnswerText:
+        detokenizer, stop_strings = self._new_detokenizer(request), StopStrings(request.params.stop)
+        syntax = request.answer_syntax
+        if syntax is None:
+            return AnswerText(detokenizer, stop_strings)
+        is_left_out = request.params.skip_special_tokens
+
+        def mark_of(token_id: int) -> str | None:
+            if not is_left_out or self._speller.bytes_of(token_id) is not None:
+                return None
+            token = str(self._tokenizer.convert_ids_to_tokens(token_id))
+            return token if syntax.is_read(token) else None
+
+        return AnswerText(detokenizer, stop_strings, new_parser(syntax), mark_of)
+
+    def _new_detokenizer(self, request: Request) -> IncrementalDetokenizer:
+        context = [] if request.encoder_token_ids is not None else request.prompt_token_ids
+        return IncrementalDetokenizer(self._tokenizer, context, skip_special_tokens=request.params.skip_special_tokens)
 
     def _prompt_logprobs(self, request: Request) -> list[TokenLogprobs]:
         """What has been kept of the prompt until its first token came."""

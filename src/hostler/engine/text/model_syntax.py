@@ -1,0 +1,75 @@
+"""How a model's answers are to be read, found from its tokenizer."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+from transformers import PreTrainedTokenizerBase
+
+from hostler.engine.text.answer_syntax import AnswerSyntax, ResponseTemplate
+from hostler.engine.text.call_syntax import JSON, CallSyntax, syntax_of
+from hostler.engine.text.chat_template import described
+from hostler.engine.text.reasoning import ReasoningMarks, marks_of
+from hostler.types import ChatPrompt
+
+_END_TOKENS = 16
+"""Of a prompt; the mark that may end it has few."""
+
+
+class ModelSyntax:
+    """Belongs to one model."""
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, template: str | None, knows_tools: Callable[[], bool]
+    ) -> None:
+        """`template`: the one for conversations with tools; `None`: there is none. `knows_tools`: whether it shows them
+        to the model."""
+        self._tokenizer = tokenizer
+        self._template = template or ""
+        self._knows_tools = knows_tools
+        self._response_template = getattr(tokenizer, "response_template", None)
+
+    def of(self, prompt: ChatPrompt, prompt_token_ids: list[int], *, is_constrained: bool) -> AnswerSyntax | None:
+        """`None`: it is all text. `is_constrained`: a grammar says what it is, so that there is no reasoning in it."""
+        tool_use = prompt.tool_use
+        splits_reasoning = prompt.splits_reasoning and not is_constrained
+        if tool_use is None and not splits_reasoning:
+            return None
+        reasoning = self._reasoning if splits_reasoning else None
+        own = self._own(prompt, prompt_token_ids) if not is_constrained else None
+        if tool_use is None and reasoning is None and own is None:
+            return None
+        return AnswerSyntax(
+            calls=None if tool_use is None else self.calls(is_constrained=is_constrained),
+            names=frozenset(tool.name for tool in tool_use.tools) if tool_use is not None else frozenset(),
+            is_parallel=tool_use is None or tool_use.is_parallel,
+            reasoning=reasoning,
+            has_begun_reasoning=reasoning is not None and self._ends_with(prompt_token_ids, reasoning.opener),
+            response_template=own,
+        )
+
+    def calls(self, *, is_constrained: bool) -> CallSyntax:
+        """How calls are written. What a response template describes is no grammar, and so is not asked for."""
+        if not self._knows_tools() or (is_constrained and self._response_template is not None):
+            return JSON
+        return syntax_of(self._template)
+
+    @cached_property
+    def _reasoning(self) -> ReasoningMarks | None:
+        added = {token.content for token in self._tokenizer.added_tokens_decoder.values()}
+        return marks_of(self._template, added)
+
+    def _own(self, prompt: ChatPrompt, prompt_token_ids: list[int]) -> ResponseTemplate | None:
+        if self._response_template is None or (prompt.tool_use is not None and not self._knows_tools()):
+            return None
+        return ResponseTemplate(
+            template=self._response_template,
+            prompt_text=self._decode(prompt_token_ids),
+            tools=tuple(described(prompt.tool_use.tools if prompt.tool_use is not None else [])),
+        )
+
+    def _ends_with(self, prompt_token_ids: list[int], mark: str) -> bool:
+        return self._decode(prompt_token_ids[-_END_TOKENS:]).rstrip().endswith(mark)
+
+    def _decode(self, token_ids: list[int]) -> str:
+        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
