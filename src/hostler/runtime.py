@@ -25,6 +25,7 @@ from hostler.registry import Registry
 from hostler.server.app import create_app
 from hostler.server.draining import Drain
 from hostler.server.services import Services
+from hostler.telemetry.tracing import tracer_for
 from hostler.watching import FileWatch, watch
 from hostler.worker.launcher import ForkserverLauncher
 
@@ -52,9 +53,17 @@ def serve(config: Path | None, command_line: dict[str, Any], announce: Callable[
     configure_logging(settings.log_level, settings.log_format, settings.secrets)
     with listen(settings.host, settings.port) as listener:
         manager = ModelManager(registry, settings, ForkserverLauncher(settings), FootprintEstimator(settings))
-        app = create_app(manager, settings, read_catalogue=lambda: read_catalogue(path, command_line, settings))
+        tracer = tracer_for(os.environ)
+        app = create_app(
+            manager,
+            settings,
+            read_catalogue=lambda: read_catalogue(path, command_line, settings),
+            tracer=tracer,
+        )
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run(app, manager, settings, file, listener, announce))
+        if tracer is not None:
+            tracer.close()
 
 
 def listen(host: str, port: int) -> socket.socket:

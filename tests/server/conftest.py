@@ -21,6 +21,7 @@ from hostler.server.app import create_app
 from hostler.server.hub_account import HubAccount
 from hostler.server.services import Services
 from hostler.server.streaming import StreamTiming
+from hostler.telemetry.tracing import RequestTracer
 from hostler.types import Estimate
 from hostler.unlisted import LookUp
 from hostler.yaml_file import YamlFile
@@ -103,6 +104,7 @@ def make_app(
     estimates: Mapping[str, Estimate] | None = None,
     timing: StreamTiming | None = None,
     hub_account: HubAccount | None = None,
+    tracer: RequestTracer | None = None,
 ) -> tuple[FastAPI, ModelManager]:
     registry = registry_of(models, settings)
     manager = ModelManager(registry, settings, launcher, FakeEstimator(dict(estimates or {})), gpus=NoGpus())
@@ -113,6 +115,7 @@ def make_app(
         look_up=look_up or only_listed,
         timing=timing,
         hub_account=hub_account,
+        tracer=tracer,
     )
     return app, manager
 
@@ -127,6 +130,7 @@ async def serving(
     estimates: Mapping[str, Estimate] | None = None,
     timing: StreamTiming | None = None,
     hub_account: HubAccount | None = None,
+    tracer: RequestTracer | None = None,
     **settings: Any,
 ) -> AsyncIterator[Served]:
     launcher = FakeLauncher()
@@ -138,6 +142,7 @@ async def serving(
         estimates=estimates,
         timing=timing,
         hub_account=hub_account,
+        tracer=tracer,
     )
     recorder = StatusRecorder(app)
     transport = httpx2.ASGITransport(recorder, client=(client_host, 50000), raise_app_exceptions=False)

@@ -57,11 +57,13 @@ def create_app(
     timing: StreamTiming | None = None,
     hub_account: HubAccount | None = None,
     look_up: LookUp | None = None,
+    tracer: RequestTracer | None = None,
 ) -> FastAPI:
     """The application. It starts the manager when it starts and closes it when it ends.
 
     `read_catalogue` gives the configuration as it is now; it is called in a thread and raises `ConfigError`. `look_up`
-    asks the hub for a model that a request names and the registry does not; `None`: as the settings have it.
+    asks the hub for a model that a request names and the registry does not; `None`: as the settings have it. `tracer`:
+    whose end is its maker's affair; `None`: nothing is traced.
     """
     registry = CollectorRegistry() if settings.enable_metrics else None
     if registry is not None:
@@ -86,7 +88,9 @@ def create_app(
         openapi_url=None,
         redirect_slashes=False,
         dependencies=[Depends(require_access)],
-        middleware=_middleware(settings, services.drain, None if registry is None else RequestMetrics(registry)),
+        middleware=_middleware(
+            settings, services.drain, None if registry is None else RequestMetrics(registry), tracer
+        ),
         lifespan=_lifespan,
     )
     app.state.services = services
@@ -98,9 +102,14 @@ def create_app(
     return app
 
 
-def _middleware(settings: Settings, drain: Drain, metrics: RequestMetrics | None) -> list[Middleware]:
+def _middleware(
+    settings: Settings, drain: Drain, metrics: RequestMetrics | None, tracer: RequestTracer | None
+) -> list[Middleware]:
     """From the outermost to the innermost."""
-    middleware = [Middleware(RequestRecorder, metrics=metrics), Middleware(OriginGuard, settings=settings)]
+    middleware = [
+        Middleware(RequestRecorder, metrics=metrics, tracer=tracer),
+        Middleware(OriginGuard, settings=settings),
+    ]
     if settings.cors_origins:
         cors = Middleware(
             CORSMiddleware,

@@ -105,6 +105,12 @@ class Answer:
         return sum(sequence.num_tokens for sequences in self.sequences for sequence in sequences)
 
     @property
+    def finish_reasons(self) -> tuple[str, ...]:
+        """Of the sequences that have ended."""
+        reasons = (sequence.finish_reason for sequences in self.sequences for sequence in sequences)
+        return tuple(reason.value for reason in reasons if reason is not None)
+
+    @property
     def num_reasoning_tokens(self) -> int:
         return sum(sequence.num_reasoning_tokens for sequences in self.sequences for sequence in sequences)
 
@@ -144,19 +150,26 @@ class GenerationRun:
         Raises:
             HostlerError: the model cannot be had, or a prompt does not suit it.
         """
-        self.answer = await self._open()
+        if self._context.deadline is not None:
+            await self._refuse_if_late(self._context.deadline)
+        async with request_context.within_deadline():
+            self.answer = await self._open()
+        self.timeline.note_admission()
         return self.answer
 
     def generated(self) -> Generated:
         """What it has come to, for the metrics and the log."""
         if (answer := self.answer) is None:
-            return Generated(model_id=self.spec.id, timeline=self.timeline)
+            return Generated(model_id=self.spec.id, timeline=self.timeline, params=self.params)
         return Generated(
             model_id=self.spec.id,
             timeline=self.timeline,
             num_prompt_tokens=answer.num_prompt_tokens,
             num_cached_tokens=answer.num_cached_tokens,
             num_completion_tokens=answer.num_completion_tokens,
+            num_reasoning_tokens=answer.num_reasoning_tokens,
+            finish_reasons=answer.finish_reasons,
+            params=self.params,
         )
 
     async def _open(self) -> Answer:

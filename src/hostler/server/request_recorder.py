@@ -12,22 +12,27 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hostler.server.access_log import log_request
 from hostler.server.errors import error_response
 from hostler.telemetry.request_metrics import RequestMetrics
+from hostler.telemetry.tracing import RequestSpan, RequestTracer
 
 CLIENT_CLOSED_REQUEST = 499
 """In the log only: the client left before an answer began. The number is nginx's."""
 
 NO_ROUTE = "-"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_MAX_PATH_CHARS = 200
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestRecorder:
     """ASGI middleware, the outermost one."""
 
-    def __init__(self, app: ASGIApp, metrics: RequestMetrics | None = None) -> None:
-        """`metrics`: `None`: nothing is measured."""
+    def __init__(
+        self, app: ASGIApp, metrics: RequestMetrics | None = None, tracer: RequestTracer | None = None
+    ) -> None:
+        """`metrics`: `None`: nothing is measured. `tracer`: `None`: nothing is traced."""
         self._app = app
         self._metrics = metrics
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,6 +46,9 @@ class RequestRecorder:
         answer_headers: dict[str, str] = {}
         state["answer_headers"] = answer_headers
         status = CLIENT_CLOSED_REQUEST
+        span = None if self._tracer is None else self._tracer.start(_method(scope), Headers(scope=scope))
+        if span is not None:
+            state["trace_id"] = span.trace_id
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -68,15 +76,17 @@ class RequestRecorder:
             log_request(scope, _route(scope), status, seconds)
             if self._metrics is not None:
                 _measure(self._metrics, scope, status, seconds)
+            if span is not None:
+                _end_span(span, scope, status)
 
 
 def _measure(metrics: RequestMetrics, scope: Scope, status: int, seconds: float) -> None:
     metrics.in_flight.dec()
-    state, method = scope["state"], scope["method"]
+    state = scope["state"]
     key = state.get("key_name", "-")
     metrics.note_request(
         route=_route(scope),
-        method=method if method in _METHODS else "other",
+        method=_method(scope),
         status=status,
         model_id=state.get("model_id", "-"),
         key=key,
@@ -84,6 +94,23 @@ def _measure(metrics: RequestMetrics, scope: Scope, status: int, seconds: float)
     )
     for run in state.get("generations", ()):
         metrics.note_generation(run.generated(), key)
+
+
+def _end_span(span: RequestSpan, scope: Scope, status: int) -> None:
+    state = scope["state"]
+    span.end(
+        route=_route(scope),
+        path=scope["path"][:_MAX_PATH_CHARS],
+        status=status,
+        error_code=state.get("error_code"),
+        request_id=state["request_id"],
+        key=state.get("key_name", "-"),
+        generated=[run.generated() for run in state.get("generations", ())],
+    )
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 def _route(scope: Scope) -> str:

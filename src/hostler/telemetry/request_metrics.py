@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from hostler.telemetry.timeline import GAP_BUCKETS_S, Timeline
+from hostler.types import SamplingParams
 
 SECONDS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """From an answer without a model to one that waited for a large load."""
@@ -25,6 +26,11 @@ class Generated:
     num_cached_tokens: int = 0
     """Of the prompt's, those that were not computed."""
     num_completion_tokens: int = 0
+    num_reasoning_tokens: int = 0
+    """Of the completion's."""
+    finish_reasons: tuple[str, ...] = ()
+    """Of the sequences that have ended."""
+    params: SamplingParams | None = None
 
 
 class RequestMetrics:

@@ -16,6 +16,8 @@ class Timeline:
         self.asked_at = time.perf_counter()
         self.leased_at: float | None = None
         """When it got its model; `None` before."""
+        self.admitted_at: float | None = None
+        """When its engine had accepted all of it."""
         self.first_at: float | None = None
         """When its first token came."""
         self.last_at = self.asked_at
@@ -29,6 +31,9 @@ class Timeline:
 
     def note_lease(self) -> None:
         self.leased_at = time.perf_counter()
+
+    def note_admission(self) -> None:
+        self.admitted_at = time.perf_counter()
 
     def note(self, prompt_index: int, delta: TokenDelta) -> None:
         now = self.last_at = time.perf_counter()
