@@ -150,10 +150,7 @@ class GenerationRun:
         Raises:
             HostlerError: the model cannot be had, or a prompt does not suit it.
         """
-        if self._context.deadline is not None:
-            await self._refuse_if_late(self._context.deadline)
-        async with request_context.within_deadline():
-            self.answer = await self._open()
+        self.answer = await self._open()
         self.timeline.note_admission()
         return self.answer
 
