@@ -44,6 +44,7 @@ from hostler.server.services import Services
 from hostler.server.streaming import StreamTiming
 from hostler.telemetry.request_metrics import RequestMetrics
 from hostler.telemetry.stable_metrics import StableMetrics
+from hostler.telemetry.tracing import RequestTracer
 from hostler.unlisted import LookUp
 
 logger = logging.getLogger(__name__)
