@@ -11,6 +11,7 @@ A test writes what a model does into its `FakeModel` and then lets the manager, 
 
 import asyncio
 import itertools
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -31,8 +32,13 @@ from hostler.types import (
     Prompt,
     SamplingParams,
     TextPrompt,
+    PoolingFacts,
+    PoolingInput,
+    PoolingOutput,
+    PoolingParams,
     TokenDelta,
     TokenizerFacts,
+    TextPair,
     TokenLogprob,
     TokenLogprobs,
     TokenPrompt,
@@ -206,6 +212,22 @@ class FakeGeneration:
 def _spaced(text: str) -> list[str]:
     """Its words, each with the space that follows it."""
     words = [word + " " for word in text.split(" ")]
+def _pool(item: PoolingInput, num_values: int) -> bytes:
+    """`n 0.5 0.5 …`: n is the number of tokens; of a pair, how many words of the first text the second one has."""
+    match item:
+        case TokenPrompt():
+            first = len(item.token_ids)
+        case TextPrompt():
+            first = _num_words(item)
+        case TextPair():
+            first = len(set(item.text.split()) & set(item.text_pair.split()))
+    return struct.pack(f"<{num_values}f", first, *[0.5] * (num_values - 1))
+
+
+def _num_words(item: TextPrompt | TextPair) -> int:
+    return len(item.text.split()) + (len(item.text_pair.split()) if isinstance(item, TextPair) else 0)
+
+
     return [*words[:-1], words[-1].removesuffix(" ")]
 
 
@@ -247,6 +269,8 @@ class FakeEngine:
     @property
     def facts(self) -> ModelFacts:
         return self.model.facts
+        self.pooled: list[tuple[list[PoolingInput], PoolingParams]] = []
+        """All texts that were to be read."""
 
     async def generate(self, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> FakeGeneration:
         self.requests.append((prompt, params))
@@ -271,6 +295,23 @@ class FakeEngine:
 
     async def detokenize(self, token_ids: list[int]) -> str:
         if any(token_id >= len(self.model.vocabulary) for token_id in token_ids):
+    async def pool(self, inputs: list[PoolingInput], params: PoolingParams) -> PoolingOutput:
+        self.pooled.append((inputs, params))
+        if self.model.admission_gate is not None:
+            try:
+                await _first(self.model.admission_gate.wait(), self.dead.wait())
+            except asyncio.CancelledError:
+                self.num_aborted += 1
+                raise
+        if self.dead.is_set():
+            raise EngineDeadError("the model's process has ended")
+        if self.model.generation_error is not None:
+            raise self.model.generation_error
+        pooling = self.facts.pooling or PoolingFacts(num_values=1)
+        rows = [_pool(item, params.dimensions or pooling.num_values) for item in inputs]
+        num_tokens = [len(item.token_ids) if isinstance(item, TokenPrompt) else _num_words(item) for item in inputs]
+        return PoolingOutput(values=b"".join(rows), num_tokens=num_tokens)
+
             raise InvalidRequestError("a token id is outside the vocabulary", param="tokens")
         return " ".join(self.model.vocabulary[token_id] for token_id in token_ids)
 

@@ -18,7 +18,6 @@ from hostler.registry import (
     free_id,
     read_configuration,
 )
-from hostler.types import ModelType
 
 
 def read_catalogue(
@@ -82,7 +81,7 @@ def _entry(model: FoundModel, name: str) -> ModelEntry:
         source = SourceEntry(folder=Path(model.source.path), file=model.source.file)
     return ModelEntry(
         name=name,
-        type=ModelType.CONVERSATIONAL if model.is_chat else ModelType.TEXT,
+        type=model.type,
         size=model.size,
         description=f"Found in {model.place}",
         max_length=model.max_length,

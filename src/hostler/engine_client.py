@@ -10,6 +10,9 @@ from hostler.types import (
     ModelFacts,
     Prompt,
     SamplingParams,
+    PoolingInput,
+    PoolingOutput,
+    PoolingParams,
     TextPrompt,
     TokenDelta,
     TokenizerFacts,
@@ -57,6 +60,16 @@ class EngineClient(Protocol):
         """Token ids of a prompt, just as `generate` would have them; nothing is queued or computed.
 
         `add_special_tokens` holds for texts. A prompt that is longer than the context is no error here.
+
+    async def pool(self, inputs: list[PoolingInput], params: PoolingParams) -> PoolingOutput:
+        """Have a model of a pooling type read texts. When the caller is cancelled, so is the work, within one step.
+
+        Raises:
+            RequestError: an input or a parameter does not fit this model.
+            QueueFullError: as many requests as may wait in the engine already.
+            ServiceError: the engine failed on it, or is gone.
+        """
+        ...
 
         Raises:
             RequestError: the prompt does not suit this model.

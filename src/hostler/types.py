@@ -12,12 +12,23 @@ from hostler.tools import ToolCall, ToolCallDelta, ToolUse
 
 
 class ModelType(StrEnum):
-    """What a model is offered for. Says nothing about its class: that is read from its `config.json`."""
+    """What a model is offered for. Its class is read from its `config.json`, whatever is said here."""
 
     CONVERSATIONAL = "conversational"
     TEXT = "text"
     CODE = "code"
     INSTRUCTION = "instruction"
+    EMBEDDING = "embedding"
+    """It makes vectors of texts."""
+    RERANKER = "reranker"
+    """It says how well one text answers another."""
+    CLASSIFIER = "classifier"
+    """It says which of its labels a text has."""
+
+    @property
+    def is_pooling(self) -> bool:
+        """Whether it reads texts and writes none. Unlike the others, these types decide how a model is loaded."""
+        return self in (ModelType.EMBEDDING, ModelType.RERANKER, ModelType.CLASSIFIER)
 
 
 class ModelState(StrEnum):
@@ -264,6 +275,61 @@ class ModelFacts(Struct, frozen=True):
     """As torch spells it: `cpu`, `cuda:0`; several with commas between: `cuda:0,cuda:1`."""
     max_model_len: int
     """Prompt and answer together for causal models; each on its own for encoder–decoder ones. Tokens."""
+class PoolingTask(StrEnum):
+    """What is asked of a model that reads whole texts."""
+
+    EMBED = "embed"
+    """A vector of each text."""
+    SCORE = "score"
+    """One number for each pair of texts."""
+    CLASSIFY = "classify"
+    """A probability of each label, for each text."""
+
+
+class TextPair(Struct, frozen=True, tag="pair"):
+    """A question, and what may answer it."""
+
+    text: str
+    text_pair: str
+
+
+PoolingInput = TextPrompt | TokenPrompt | TextPair
+
+
+class PoolingParams(Struct, frozen=True, omit_defaults=True):
+    """What to compute of texts, for one request."""
+
+    task: PoolingTask
+    param: str
+    """The field of the request that has the texts; errors name it."""
+    dimensions: int | None = None
+    """Of the vectors: the first so many, of length 1 again. `None`: all, as the model gives them."""
+    truncate_tokens: int | None = None
+    """Cut each input to so many tokens; -1: to what the model takes. `None`: one that is too long is an error."""
+    input_type: str | None = None
+    """The model's prompt of that name is put before each text. `None`: its default prompt, where it has one."""
+
+
+class PoolingOutput(Struct, frozen=True):
+    """What came of the inputs of one request, in their order."""
+
+    values: bytes
+    """Float32, little-endian; as many for each input. None of them is infinite or no number."""
+    num_tokens: list[int]
+    """Of each input."""
+
+
+class PoolingFacts(Struct, frozen=True):
+    """What is known besides of a model that reads whole texts."""
+
+    num_values: int
+    """Of each input: dimensions of a vector, labels, or the one score."""
+    labels: list[str] = []
+    """Of a classifier."""
+    input_types: list[str] = []
+    """Names of its prompts."""
+
+
     num_parameters: int
     num_trainable_parameters: int
     memory_bytes: int
@@ -287,6 +353,8 @@ class LoadProgress(Struct, frozen=True):
 
     stage: Literal["starting", "downloading", "converting", "loading", "warming"]
     done_bytes: int = 0
+    pooling: PoolingFacts | None = None
+    """`None`: it writes text."""
     total_bytes: int = 0
     """0 where it is not known."""
 

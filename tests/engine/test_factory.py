@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -39,7 +40,7 @@ def loaded_of(tiny: TinyModel, max_model_len: int) -> LoadedModel:
         memory_bytes=0,
         load_s=0.0,
     )
-    return LoadedModel(tiny.model, tiny.tokenizer, facts)
+    return LoadedModel(tiny.model, tiny.tokenizer, facts, folder=Path())
 
 
 def engine_of(tiny: TinyModel, max_model_len: int) -> Engine:

@@ -10,6 +10,7 @@ import pytest
 from hostler.models.discovery import find_in_cache, find_in_folder
 from hostler.models.hub import HubAccess
 from hostler.registry import FolderSource, HubSource
+from hostler.types import ModelType
 from tests.tiny_gguf import write_gguf
 from tests.tiny_models import build_tiny_model
 
@@ -88,7 +89,7 @@ def test_a_cache_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
 def test_the_only_gguf_file_of_a_cached_repository_is_called_as_that(tmp_path: Path, tiny_gguf: Path) -> None:
     into_cache(tmp_path, "owner/tiny-GGUF", tiny_gguf.parent)
     (found,) = find_in_cache(HubAccess(tmp_path))
-    assert (found.name, found.is_pickled, found.is_chat) == ("owner/tiny-GGUF", False, True)
+    assert (found.name, found.is_pickled, found.type) == ("owner/tiny-GGUF", False, ModelType.CONVERSATIONAL)
     assert found.source == HubSource(repo_id="owner/tiny-GGUF", file=tiny_gguf.name)
 
 
@@ -141,9 +142,9 @@ def test_a_chat_template_tells_what_a_model_is_for(tmp_path: Path, tiny: Path, h
     model = shutil.copytree(tiny, tmp_path / "model")
     (model / "chat_template.jinja").unlink(missing_ok=True)
     edit(model, "tokenizer_config.json", chat_template=None)
-    assert [found.is_chat for found in find_in_folder(tmp_path)] == [False]
+    assert [found.type for found in find_in_folder(tmp_path)] == [ModelType.TEXT]
     if has_file:
         (model / "chat_template.jinja").write_text("{{ messages }}")
     else:
         edit(model, "tokenizer_config.json", chat_template="{{ messages }}")
-    assert [found.is_chat for found in find_in_folder(tmp_path)] == [True]
+    assert [found.type for found in find_in_folder(tmp_path)] == [ModelType.CONVERSATIONAL]

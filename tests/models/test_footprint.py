@@ -8,7 +8,7 @@ from hostler.models import footprint as rules
 from hostler.models.footprint import Inspection, Measurement, bytes_per_number, footprint_of
 from hostler.models.model_shape import ModelShape
 from hostler.models.weights_header import StoredNumbers
-from hostler.types import FootprintBasis
+from hostler.types import FootprintBasis, ModelType
 from tests.models.specs import spec_of
 
 GIB = 2**30
@@ -128,3 +128,23 @@ def test_a_machine_that_does_not_tell_is_taken_for_one_that_does_not_compute_bfl
 def test_a_format_that_is_named_counts_on_every_device() -> None:
     assert [bytes_per_number(name, "cpu") for name in ("float32", "float16", "bfloat16")] == [4, 2, 2]
     assert bytes_per_number("float32", "cuda:0") == 4
+
+
+@pytest.mark.parametrize("model_type", [ModelType.EMBEDDING, ModelType.RERANKER, ModelType.CLASSIFIER])
+def test_a_model_that_writes_nothing_keeps_no_keys(model_type: ModelType) -> None:
+    spec = spec_of("a/b", **LONG, type=model_type)
+    reads = footprint_of(spec, inspection(), "cpu", 4, None)
+    writes = footprint_of(spec_of("a/b", **LONG), inspection(), "cpu", 4, None)
+    assert reads.kv_cache_bytes == 0
+    assert reads.weights_bytes == writes.weights_bytes
+    # Of one text of full length, which no step is too small for.
+    assert reads.workspace_bytes > 2048 * SHAPE.hidden_size * 4
+
+
+def test_a_model_that_reads_is_kept_in_float32_on_a_cpu(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("flags : avx512_bf16\n")
+    assert bytes_per_number("auto", "cpu", cpuinfo) == 2
+    assert bytes_per_number("auto", "cpu", cpuinfo, is_pooling=True) == 4
+    assert bytes_per_number("auto", "cuda:0", cpuinfo, is_pooling=True) == 2
+    assert bytes_per_number("bfloat16", "cpu", cpuinfo, is_pooling=True) == 2

@@ -10,6 +10,7 @@ import pytest
 from hostler.config import Settings
 from hostler.errors import GatedModelError, ModelNotFoundError
 from hostler.models.hub_lookup import HubLookUp
+from hostler.types import ModelType
 from tests.fake_hub import FakeHub
 from tests.tiny_models import build_tiny_model
 
@@ -44,12 +45,20 @@ def test_what_the_hub_does_not_have_is_not_found(look_up: HubLookUp, name: str) 
         look_up(name)
 
 
-def test_what_does_not_write_is_not_found(look_up: HubLookUp, hub: FakeHub, tiny: Path, tmp_path: Path) -> None:
+def test_what_has_no_use_for_text_is_not_found(look_up: HubLookUp, hub: FakeHub, tiny: Path, tmp_path: Path) -> None:
+    seer = shutil.copytree(tiny, tmp_path / "seer")
+    config = {"architectures": ["ViTForImageClassification"], "model_type": "vit", "image_size": 224}
+    (seer / "config.json").write_text(json.dumps(config))
+    hub.add_repository("acme/seer", seer)
+    with pytest.raises(ModelNotFoundError, match="not known as a model that writes or reads text"):
+        look_up("acme/seer")
+
+
+def test_what_reads_is_found_with_its_type(look_up: HubLookUp, hub: FakeHub, tiny: Path, tmp_path: Path) -> None:
     encoder = shutil.copytree(tiny, tmp_path / "encoder")
     (encoder / "config.json").write_text(json.dumps({"architectures": ["BertModel"], "model_type": "bert"}))
     hub.add_repository("acme/encoder", encoder)
-    with pytest.raises(ModelNotFoundError, match="not known as a model that writes text"):
-        look_up("acme/encoder")
+    assert look_up("acme/encoder").type is ModelType.EMBEDDING
 
 
 def test_a_gated_repository_says_where_to_ask(look_up: HubLookUp, hub: FakeHub, tiny: Path) -> None:

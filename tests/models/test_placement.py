@@ -80,3 +80,11 @@ def test_a_cpu_computes_in_bfloat16_only_where_it_has_instructions_for_it(
 
 def test_the_registrys_number_format_wins() -> None:
     assert choose_dtype("float16", torch.device("cpu")) is torch.float16
+
+
+def test_a_model_that_reads_is_kept_in_float32_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert choose_dtype("auto", torch.device("cpu"), is_pooling=True) is torch.float32
+    assert choose_dtype("bfloat16", torch.device("cpu"), is_pooling=True) is torch.bfloat16
+    pretend_gpus(monkeypatch, 10, capability=(8, 0))
+    assert choose_dtype("auto", torch.device("cuda", 0), is_pooling=True) is torch.bfloat16

@@ -152,7 +152,7 @@ class EngineCore:
             exc_info=exc,
         )
         error: HostlerError = EngineRequestError("the engine failed while it computed this request")
-        if _is_out_of_memory(exc):
+        if is_out_of_memory(exc):
             error = ServiceError(
                 "there was not enough memory to compute this request beside the others; ask again when less is going on"
                 " (max_num_seqs and max_num_batched_tokens set how much is computed at once)"
@@ -205,7 +205,7 @@ def _error_of(request: Request, failure: Failure) -> HostlerError:
     return EngineRequestError("the model computed something that is not a number; try another dtype")
 
 
-def _is_out_of_memory(exc: Exception) -> bool:
+def is_out_of_memory(exc: Exception) -> bool:
     """torch, which is not imported here, has a class of its own for a GPU and a plain `RuntimeError` for a CPU."""
     names = {cls.__name__ for cls in type(exc).__mro__}
     return not names.isdisjoint({"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(exc)

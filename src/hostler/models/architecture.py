@@ -17,6 +17,7 @@ from transformers.models.auto.modeling_auto import (
 
 from hostler.errors import ModelLoadError
 from hostler.models.model_shape import POSITION_LIMITS, RELATIVE_POSITIONS
+from hostler.types import ModelType
 
 
 def is_own_class(model: object) -> bool:
@@ -25,10 +26,13 @@ def is_own_class(model: object) -> bool:
 
 
 class AutoClass(StrEnum):
-    """The transformers class that builds a text generator; the value is its name."""
+    """The transformers class that builds a model; the value is its name."""
 
     CAUSAL = "AutoModelForCausalLM"
     SEQ2SEQ = "AutoModelForSeq2SeqLM"
+    ENCODER = "AutoModel"
+    """Without a head: a vector of each token."""
+    SEQUENCE_CLASSIFIER = "AutoModelForSequenceClassification"
 
     def from_pretrained(self, *args: Any, **kwargs: Any) -> Any:
         return getattr(transformers, self.value).from_pretrained(*args, **kwargs)
@@ -61,7 +65,7 @@ def choose_auto_class(config: PreTrainedConfig, *, name: str) -> AutoClass:
     """
     architectures = list(config.architectures or ())
     custom_classes = getattr(config, "auto_map", None) or {}
-    for auto_class in AutoClass:
+    for auto_class in (AutoClass.CAUSAL, AutoClass.SEQ2SEQ):
         if auto_class.value in custom_classes:
             return auto_class
     if config.is_encoder_decoder:
@@ -81,7 +85,33 @@ def choose_auto_class(config: PreTrainedConfig, *, name: str) -> AutoClass:
         if is_bare and (config.is_encoder_decoder or type(config) not in MODEL_FOR_MASKED_LM_MAPPING):
             return auto_class
     what = ", ".join(architectures) or f"model type {config.model_type!r}"
-    raise ModelLoadError(f"{name} does not generate text: its architecture is {what}")
+    raise ModelLoadError(
+        f"{name} does not generate text: its architecture is {what}; if it makes vectors, scores or labels of texts,"
+        " set its type to embedding, reranker or classifier"
+    )
+
+
+def choose_pooling_class(config: PreTrainedConfig, model_type: ModelType, *, name: str) -> AutoClass:
+    """Of a model that is registered as one that reads whole texts.
+
+    Raises:
+        ModelLoadError: its architecture does not do that.
+    """
+    what = ", ".join(config.architectures or ()) or f"model type {config.model_type!r}"
+    if config.is_encoder_decoder:
+        raise ModelLoadError(f"{name} is no {model_type}: its architecture is {what}, an encoder–decoder")
+    if model_type is ModelType.EMBEDDING:
+        return AutoClass.ENCODER
+    is_classifier = any(
+        architecture.endswith("ForSequenceClassification") for architecture in config.architectures or ()
+    )
+    if not is_classifier:
+        raise ModelLoadError(f"{name} is no {model_type}: its architecture is {what}, which has no head for labels")
+    if model_type is ModelType.RERANKER and config.num_labels != 1:
+        raise ModelLoadError(
+            f"{name} has {config.num_labels} labels and a reranker has one; set its type to classifier"
+        )
+    return AutoClass.SEQUENCE_CLASSIFIER
 
 
 def max_position(config: PreTrainedConfig) -> int | None:

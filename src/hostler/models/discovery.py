@@ -1,8 +1,8 @@
-"""Finds models that write text in the hub's cache and in folders. Their files are looked at, never loaded."""
+"""Finds models that write or read texts in the hub's cache and in folders. Their files are looked at, never loaded."""
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from hostler.errors import HostlerError
 from hostler.models.generative import FALLBACK_MAX_LENGTH, context_length, generates_text
 from hostler.models.gguf_header import read_gguf_header
 from hostler.models.hub import HubAccess, find_cached_snapshot
+from hostler.models.pooling_type import pooling_type_of
 from hostler.models.repository_files import TOKENIZER_FILES, WeightsFormat, choose_weights, missing_shards
 from hostler.registry import FolderSource, HubSource, is_hub_name
+from hostler.types import ModelType
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +38,7 @@ class FoundModel:
     """Its parameters, such as `135M`, or its bytes where these cannot be told."""
     max_length: int
     """Tokens."""
-    is_chat: bool
-    """Whether it has a chat template."""
+    type: ModelType
     is_pickled: bool
 
 
@@ -71,6 +72,18 @@ def has_chat_template(folder: Path) -> bool:
         return True
     path = folder / "tokenizer_config.json"
     return path.is_file() and bool(read_json(path).get("chat_template"))
+
+
+def model_type_of(folder: Path, file_names: Collection[str]) -> ModelType | None:
+    """What a model could be offered for; `None`: it does something else. Of its files, the small ones are in `folder`.
+
+    Raises:
+        OSError, ValueError: its `config.json` cannot be read.
+    """
+    config = read_json(folder / "config.json")
+    if generates_text(config, file_names):
+        return ModelType.CONVERSATIONAL if has_chat_template(folder) else ModelType.TEXT
+    return pooling_type_of(config, file_names)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -121,7 +134,7 @@ def _hub_source(repository: Path, snapshot: Path, file: str | None = None) -> Hu
 def _in_repository(repository: Path, hub: HubAccess) -> FoundModel | None:
     folder = _snapshot(repository)
     # Most of a cache may be other things than models that write, and this tells them apart soonest.
-    if folder is None or not (folder / "config.json").is_file() or not _writes(folder):
+    if folder is None or not (folder / "config.json").is_file() or _type_of(folder) is None:
         return None
     source = _hub_source(repository, folder)
     snapshot = find_cached_snapshot(source, hub, with_code=False)
@@ -137,7 +150,7 @@ def _in_cached_file(path: Path) -> FoundModel | None:
 
 
 def _in_folder(folder: Path, place: Path) -> FoundModel | None:
-    if not (folder / "config.json").is_file() or not _writes(folder):
+    if not (folder / "config.json").is_file() or _type_of(folder) is None:
         return None
     names = {path.name for path in folder.iterdir()}
     weights = choose_weights(names)
@@ -146,14 +159,15 @@ def _in_folder(folder: Path, place: Path) -> FoundModel | None:
     return _describe(folder, folder.name, FolderSource(path=str(folder)), str(place))
 
 
-def _writes(folder: Path) -> bool:
-    return generates_text(read_json(folder / "config.json"), {path.name for path in folder.iterdir()})
+def _type_of(folder: Path) -> ModelType | None:
+    return model_type_of(folder, {path.name for path in folder.iterdir()})
 
 
 def _describe(folder: Path, name: str, source: HubSource | FolderSource, place: str) -> FoundModel | None:
     config = read_json(folder / "config.json")
     weights = choose_weights({path.name for path in folder.iterdir()})
-    if weights is None:
+    model_type = _type_of(folder)
+    if weights is None or model_type is None:
         return None
     num_bytes = sum((folder / file).stat().st_size for file in weights.names)
     bytes_each = _NUM_BYTES.get(str(config.get("dtype") or config.get("torch_dtype") or "float32"))
@@ -164,7 +178,7 @@ def _describe(folder: Path, name: str, source: HubSource | FolderSource, place: 
         place=place,
         size=f"{num_bytes / 2**30:.1f}GiB" if bytes_each is None or is_quantised else _short(num_bytes // bytes_each),
         max_length=context_length(config),
-        is_chat=has_chat_template(folder),
+        type=model_type,
         is_pickled=weights.format is WeightsFormat.PICKLE,
     )
 
@@ -181,7 +195,7 @@ def _in_file(path: Path, name: str, source: HubSource | FolderSource, place: str
         place=place,
         size=_short(header.num_weights),
         max_length=max_length if type(max_length) is int and max_length > 0 else FALLBACK_MAX_LENGTH,
-        is_chat="tokenizer.chat_template" in header.metadata,
+        type=ModelType.CONVERSATIONAL if "tokenizer.chat_template" in header.metadata else ModelType.TEXT,
         is_pickled=False,
     )
 

@@ -92,12 +92,12 @@ def _key(spec: ModelSpec, inspection: Inspection, device: str) -> str | None:
     """All that decides on what a load takes; `None` where it is not known which weights they are."""
     if inspection.identity is None:
         return None
-    bits = 8 * bytes_per_number(spec.torch_dtype, device)
+    bits = 8 * bytes_per_number(spec.torch_dtype, device, is_pooling=spec.type.is_pooling)
     return f"{inspection.identity} {bits}bit {device_kind(device)}"
 
 
 def _estimate_of(spec: ModelSpec, inspection: Inspection, device: str, record: LoadRecord | None) -> Estimate:
-    number_bytes = bytes_per_number(spec.torch_dtype, device)
+    number_bytes = bytes_per_number(spec.torch_dtype, device, is_pooling=spec.type.is_pooling)
     measured = record.measurement if record is not None else None
     footprint = footprint_of(spec, inspection, device, number_bytes, measured)
     return Estimate(footprint=footprint, load_s=record.load_s if record is not None else None)

@@ -71,10 +71,12 @@ class Measurement:
     """0 on a CPU."""
 
 
-def bytes_per_number(torch_dtype: str, device: str, cpuinfo: Path = _CPUINFO) -> int:
+def bytes_per_number(torch_dtype: str, device: str, cpuinfo: Path = _CPUINFO, *, is_pooling: bool = False) -> int:
     """Of a weight in memory; by the rule of `hostler.models.placement`, which needs torch."""
     if torch_dtype != "auto":
         return 4 if torch_dtype == "float32" else 2
+    if is_pooling and device_kind(device) == "cpu":
+        return 4
     return 2 if device_kind(device) == "cuda" or _cpu_computes_bfloat16(cpuinfo) else 4
 
 
@@ -133,6 +135,8 @@ def _weights_bytes(spec: ModelSpec, inspection: Inspection, number_bytes: int) -
 
 def _kv_cache_bytes(spec: ModelSpec, shape: ModelShape | None, weights_bytes: int, number_bytes: int) -> int:
     """As set, else as much as the weights and a GiB at least; room for one whole sequence, for no more than can run."""
+    if spec.type.is_pooling:
+        return 0
     wanted = spec.kv_cache_bytes if spec.kv_cache_bytes is not None else max(weights_bytes, LEAST_KV_CACHE_BYTES)
     if shape is None:
         return wanted
@@ -144,9 +148,13 @@ def _kv_cache_bytes(spec: ModelSpec, shape: ModelShape | None, weights_bytes: in
 def _workspace_bytes(spec: ModelSpec, shape: ModelShape | None, kv_cache_bytes: int, number_bytes: int) -> int:
     if shape is None:
         return 2 * _LEAST_WORKSPACE_BYTES
+    per_token = _NUM_WIDE_COPIES * shape.hidden_size + _NUM_INNER_COPIES * shape.intermediate_size
+    if spec.type.is_pooling:
+        # A text is not cut into steps, so one that is longer than a step's tokens is computed at once.
+        longest = min(spec.max_length, shape.max_positions or spec.max_length)
+        return _LEAST_WORKSPACE_BYTES + max(spec.max_num_batched_tokens, longest) * per_token * 4
     num_rows = max(spec.max_num_seqs, 1)
     logits = num_rows * shape.vocab_size * 4 * _NUM_LOGITS_COPIES
-    per_token = _NUM_WIDE_COPIES * shape.hidden_size + _NUM_INNER_COPIES * shape.intermediate_size
     activations = spec.max_num_batched_tokens * per_token * 4
     column = num_rows * shape.cache_numbers_per_token * number_bytes
     cache_slack = _COLUMN_SLACK * column + min(_GROWTH_SLACK * column, kv_cache_bytes)

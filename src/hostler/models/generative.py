@@ -36,7 +36,7 @@ _ENCODER_DECODERS = frozenset(
     ]
 )
 """Model types; `ForConditionalGeneration` alone may as well mean that it describes pictures or writes down speech."""
-_ENCODERS = frozenset(
+ENCODERS = frozenset(
     [
         "albert",
         "bert",
@@ -92,11 +92,16 @@ def generates_text(config: Mapping[str, Any], file_names: Collection[str]) -> bo
     model_type = config.get("model_type")
     if not isinstance(architectures, list) or not architectures or not isinstance(model_type, str):
         return False
-    if model_type in _ENCODERS | _OTHER_SENSE_TYPES or not _OTHER_SENSES.isdisjoint(config):
+    if model_type in ENCODERS or has_other_senses(config):
         return False
     if not _EMBEDDERS.isdisjoint(file_names):
         return False
     return str(architectures[0]).endswith(_WRITERS) or model_type in _ENCODER_DECODERS
+
+
+def has_other_senses(config: Mapping[str, Any]) -> bool:
+    """Whether it sees, hears or speaks."""
+    return config.get("model_type") in _OTHER_SENSE_TYPES or not _OTHER_SENSES.isdisjoint(config)
 
 
 def context_length(config: Mapping[str, Any]) -> int:

@@ -8,12 +8,11 @@ from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HFValidat
 
 from hostler.config import Settings
 from hostler.errors import ModelNotFoundError
-from hostler.models.discovery import has_chat_template, read_json
-from hostler.models.generative import context_length, generates_text
+from hostler.models.discovery import model_type_of, read_json
+from hostler.models.generative import context_length
 from hostler.models.hub import HubAccess, find_cached_snapshot
 from hostler.models.hub_errors import translate
 from hostler.registry import HubSource, ModelEntry
-from hostler.types import ModelType
 
 _REQUEST_TIMEOUT_S = 10.0
 
@@ -30,7 +29,7 @@ class HubLookUp:
         """What the hub's cache or the hub says of the repository; of its files only the small ones are fetched.
 
         Raises:
-            ModelNotFoundError: the hub has no such repository, or it holds no model that writes text.
+            ModelNotFoundError: the hub has no such repository, or it holds no model that writes or reads text.
             GatedModelError: the hub wants a token, or refuses the one it got.
             ModelLoadError: the hub cannot be asked.
         """
@@ -72,18 +71,18 @@ class HubLookUp:
 
 
 def _entry(name: str, folder: Path, file_names: set[str], *, is_gated: bool) -> ModelEntry:
-    config = read_json(folder / "config.json")
-    if not generates_text(config, file_names):
+    model_type = model_type_of(folder, file_names)
+    if model_type is None:
         raise ModelNotFoundError(
-            f"{name} is not known as a model that writes text; if it is one, give it an entry in the registry",
+            f"{name} is not known as a model that writes or reads text; if it is one, give it an entry in the registry",
             param="model",
         )
     return ModelEntry(
         name=name,
-        type=ModelType.CONVERSATIONAL if has_chat_template(folder) else ModelType.TEXT,
+        type=model_type,
         size="unknown",
         description="Named by a request",
-        max_length=context_length(config),
+        max_length=context_length(read_json(folder / "config.json")),
         gated=is_gated,
         # Nobody who runs this server has looked at it.
         trust_remote_code=False,

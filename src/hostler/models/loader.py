@@ -16,7 +16,7 @@ import transformers
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hostler.errors import HostlerError, ModelLoadError
-from hostler.models.architecture import choose_auto_class, max_position, read_config
+from hostler.models.architecture import choose_auto_class, choose_pooling_class, max_position, read_config
 from hostler.models.placement import choose_devices, choose_dtype, free_bytes
 from hostler.models.source import LocalModel
 from hostler.models.tokenizer import ReadTokenizer, read_tokenizer
@@ -36,6 +36,8 @@ class LoadedModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     facts: ModelFacts
+    folder: Path
+    """Its files."""
 
 
 def load_model(
@@ -55,7 +57,7 @@ def load_model(
     on_progress(LoadProgress(stage="loading", total_bytes=total_bytes))
     with foreign_errors_translated(spec.name, total_bytes):
         devices = choose_devices(spec.device)
-        dtype = choose_dtype(spec.torch_dtype, devices[0])
+        dtype = choose_dtype(spec.torch_dtype, devices[0], is_pooling=spec.type.is_pooling)
         raw_config = json.loads((local.folder / "config.json").read_text(encoding="utf-8"))
         config = read_config(local.folder, raw_config, trust_remote_code=spec.trust_remote_code, name=spec.name)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as beside:
@@ -91,18 +93,18 @@ def load_model(
         facts.memory_bytes,
         facts.load_s,
     )
-    return LoadedModel(model, tokenizer, facts)
+    return LoadedModel(model, tokenizer, facts, local.folder)
 
 
 def silence_transformers() -> None:
     """No bars and no advice on stderr; what matters is checked here and said in errors of ours."""
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-
-
     # Its errors are lines of our log, in the form of all others.
     transformers.utils.logging.disable_default_handler()
     transformers.utils.logging.enable_propagation()
+
+
 @contextmanager
 def foreign_errors_translated(name: str, weights_bytes: int | None = None) -> Iterator[None]:
     """Turn whatever torch and transformers raise into `ModelLoadError`. Their own words may hold local paths, so
@@ -135,7 +137,10 @@ def _what_failed(exc: Exception, weights_bytes: int | None) -> str:
 def _load_weights(
     spec: ModelSpec, folder: Path, config: PreTrainedConfig, dtype: torch.dtype, devices: list[torch.device]
 ) -> PreTrainedModel:
-    auto_class = choose_auto_class(config, name=spec.name)
+    if spec.type.is_pooling:
+        auto_class = choose_pooling_class(config, spec.type, name=spec.name)
+    else:
+        auto_class = choose_auto_class(config, name=spec.name)
     model, report = auto_class.from_pretrained(
         folder,
         config=config,
@@ -147,7 +152,11 @@ def _load_weights(
         **_spread_over(devices),
     )
     # transformers fills what it does not find with random numbers and goes on.
-    if absent := [*report["missing_keys"], *report["mismatched_keys"]]:
+    absent = [*report["missing_keys"], *report["mismatched_keys"]]
+    if spec.type is ModelType.EMBEDDING:
+        # BERT's head for the first token, which checkpoints of sentence encoders leave out and no pooling looks at.
+        absent = [name for name in absent if not name.startswith("pooler.")]
+    if absent:
         logger.warning("weights_incomplete model=%s tensors=%s", spec.id, absent)
         raise ModelLoadError(
             f"the weights of {spec.name} are incomplete: {len(absent)} tensors are missing or misshapen"

@@ -44,10 +44,16 @@ def _choose_device(wanted: str) -> torch.device:
     return torch.device("cuda", int(match[1]))
 
 
-def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    """`auto`: bfloat16 where it is computed natively, else float16 on a GPU and float32 on a CPU."""
+def choose_dtype(wanted: str, device: torch.device, *, is_pooling: bool = False) -> torch.dtype:
+    """`auto`: bfloat16 where it is computed natively, else float16 on a GPU and float32 on a CPU.
+
+    `is_pooling`: one that reads whole texts, which on a CPU is always kept in float32. Two vectors are told apart by
+    differences that are small beside bfloat16's steps, and others may have stored some that float32 made.
+    """
     if wanted != "auto":
         return getattr(torch, wanted)
+    if is_pooling and device.type == "cpu":
+        return torch.float32
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
         return torch.bfloat16 if major >= 8 else torch.float16

@@ -39,6 +39,8 @@ TOKENIZER_FILES = frozenset(
 _SUPPORTING_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 # Files that are split by another layout than transformers', such as Mistral's, lie beside those in some repositories.
 _FOREIGN_SHARD = re.compile(r"consolidated")
+_SENTENCE_PART = re.compile(r"\d+_\w+/(config\.json|model\.safetensors|pytorch_model\.bin)")
+"""`1_Pooling/config.json`; other folders hold the model once more, for other engines."""
 _LAYOUTS = (
     (
         WeightsFormat.SAFETENSORS,
@@ -68,13 +70,28 @@ def choose_weights(names: Collection[str]) -> WeightFiles | None:
 
 
 def choose_supporting_files(names: Collection[str], *, with_code: bool) -> tuple[str, ...]:
-    """Configuration, tokenizer and chat template; Python too `with_code`, and that from subfolders as well."""
+    """Configuration, tokenizer, chat template and what a sentence encoder has besides; Python too `with_code`, and that
+    from subfolders as well."""
+    sentence_parts = _sentence_parts(names)
     return tuple(
         name
         for name in names
         if ("/" not in name and name.endswith(_SUPPORTING_SUFFIXES) and not name.endswith(".index.json"))
+        or name in sentence_parts
         or (with_code and name.endswith(".py"))
     )
+
+
+def _sentence_parts(names: Collection[str]) -> set[str]:
+    """Files of the layers that sentence-transformers puts behind a model; their weights in one format."""
+    if "modules.json" not in names:
+        return set()
+    parts = {name for name in names if _SENTENCE_PART.fullmatch(name)}
+    return {
+        name
+        for name in parts
+        if not (name.endswith(".bin") and name.replace("pytorch_model.bin", "model.safetensors") in parts)
+    }
 
 
 def missing_shards(folder: Path, weights: WeightFiles, names: Collection[str]) -> list[str]:

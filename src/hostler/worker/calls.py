@@ -10,6 +10,7 @@ from hostler.worker.messages import (
     Answer,
     CallFailed,
     FreeCachedMemory,
+    Pool,
     ReportDeviceMemory,
     ReportHeartbeat,
     TextCall,
@@ -17,7 +18,7 @@ from hostler.worker.messages import (
 )
 from hostler.worker.settling import refuse, resolve
 
-Call = TextCall | FreeCachedMemory | ReportDeviceMemory | ReportHeartbeat
+Call = Pool | TextCall | FreeCachedMemory | ReportDeviceMemory | ReportHeartbeat
 Expected = TypeVar("Expected")
 
 
@@ -40,7 +41,7 @@ class PendingCalls:
             self._send(call)
             answer = await future
         except asyncio.CancelledError:
-            if isinstance(call, TextCall):
+            if isinstance(call, Pool | TextCall):
                 self._send(Abort(request_id=call.call_id))
             raise
         finally:

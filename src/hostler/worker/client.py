@@ -19,6 +19,9 @@ from hostler.types import (
     TextPrompt,
     TokenDelta,
     TokenizerFacts,
+    PoolingInput,
+    PoolingOutput,
+    PoolingParams,
 )
 from hostler.worker.calls import Call, Expected, PendingCalls
 from hostler.worker.forked import ForkedProcess
@@ -44,6 +47,8 @@ from hostler.worker.messages import (
     ReportHeartbeat,
     ReportTokenizer,
     RequestFailed,
+    Pool,
+    Pooled,
     SetNumThreads,
     Stop,
     Tokenize,
@@ -131,6 +136,9 @@ class WorkerClient:
         return (await self._ask(Detokenize(call_id=next(self._ids), token_ids=token_ids), Detokenized)).text
 
     async def tokenizer_facts(self) -> TokenizerFacts:
+    async def pool(self, inputs: list[PoolingInput], params: PoolingParams) -> PoolingOutput:
+        return (await self._ask(Pool(call_id=next(self._ids), inputs=inputs, params=params), Pooled)).output
+
         return (await self._ask(ReportTokenizer(call_id=next(self._ids)), TokenizerReport)).facts
 
     async def free_cached_memory(self) -> int:

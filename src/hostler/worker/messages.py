@@ -15,6 +15,9 @@ from hostler.types import (
     Prompt,
     SamplingParams,
     TextPrompt,
+    PoolingInput,
+    PoolingOutput,
+    PoolingParams,
     TokenDelta,
     TokenizerFacts,
 )
@@ -50,9 +53,17 @@ class Generate(Struct, frozen=True, tag="generate"):
     """Lower is served earlier."""
 
 
+class Pool(Struct, frozen=True, tag="pool"):
+    """Answered by `Pooled` or `CallFailed`."""
+
+    call_id: int
+    inputs: list[PoolingInput]
+    params: PoolingParams
+
+
 class Abort(Struct, frozen=True, tag="abort"):
-    """Ends a request within one step, or withdraws a `TextCall`. Not answered; unknown ids are ignored, since what they
-    named may just have ended."""
+    """Ends a request or a `Pool` within one step, or withdraws a `TextCall`. Not answered; unknown ids are ignored,
+    since what they named may just have ended."""
 
     request_id: int
     """Of a request, or the `call_id` of a call: no two of either are alike."""
@@ -111,7 +122,16 @@ TextCall = Tokenize | Detokenize | ReportTokenizer
 """Calls that are about text, and answered without the engine."""
 
 ToWorker = (
-    Load | Generate | Abort | TextCall | FreeCachedMemory | ReportDeviceMemory | ReportHeartbeat | SetNumThreads | Stop
+    Load
+    | Generate
+    | Pool
+    | Abort
+    | TextCall
+    | FreeCachedMemory
+    | ReportDeviceMemory
+    | ReportHeartbeat
+    | SetNumThreads
+    | Stop
 )
 
 
@@ -178,6 +198,11 @@ class DeviceMemoryReport(Struct, frozen=True, tag="device_memory_report"):
     devices: list[DeviceMemory]
 
 
+class Pooled(Struct, frozen=True, tag="pooled"):
+    call_id: int
+    output: PoolingOutput
+
+
 class HeartbeatReport(Struct, frozen=True, tag="heartbeat_report"):
     call_id: int
     seconds_since_step: float
@@ -206,7 +231,7 @@ class CallFailed(Struct, frozen=True, tag="call_failed"):
     error: ErrorReport
 
 
-Answer = CachedMemoryFreed | DeviceMemoryReport | HeartbeatReport | Tokenized | Detokenized | TokenizerReport
+Answer = Pooled | CachedMemoryFreed | DeviceMemoryReport | HeartbeatReport | Tokenized | Detokenized | TokenizerReport
 """To the call of the same `call_id`."""
 
 FromWorker = Progress | Loaded | LoadFailed | Admitted | Outputs | RequestFailed | Answer | CallFailed

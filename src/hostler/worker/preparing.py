@@ -7,7 +7,9 @@ from queue import SimpleQueue
 from typing import NoReturn
 
 from hostler.engine.factory import Engine
-from hostler.errors import EngineRequestError, HostlerError
+from hostler.engine.pooling.factory import PoolingEngine
+from hostler.engine.pooling.input_processor import PoolingPreparation
+from hostler.errors import EngineRequestError, HostlerError, InvalidRequestError
 from hostler.worker.admission import AdmissionControl
 from hostler.worker.messages import (
     Admitted,
@@ -17,6 +19,7 @@ from hostler.worker.messages import (
     ErrorReport,
     FromWorker,
     Generate,
+    Pool,
     ReportTokenizer,
     RequestFailed,
     TextCall,
@@ -28,6 +31,7 @@ from hostler.worker.messages import (
 logger = logging.getLogger(__name__)
 
 Action = Callable[[], None]
+Message = Generate | Pool | TextCall
 
 
 class Preparing:
@@ -35,7 +39,7 @@ class Preparing:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | PoolingEngine,
         max_queued_requests: int,
         send: Callable[[FromWorker], None],
         before_next_step: Callable[[Action], None],
@@ -47,18 +51,18 @@ class Preparing:
         self._engine = engine
         self._send = send
         self._before_next_step = before_next_step
-        self._queue: SimpleQueue[Generate | TextCall] = SimpleQueue()
+        self._queue: SimpleQueue[Message] = SimpleQueue()
+        self._begun: dict[int, PoolingPreparation] = {}
+        """By call id, what is prepared in several turns; of the preparing thread alone."""
         self._lock = threading.Lock()
         self._pending: set[int] = set()
         """Ids of what is in the queue or being worked on, and still wanted."""
 
-    def take(self, message: Generate | TextCall) -> None:
+    def take(self, message: Message) -> None:
         """Queue a request or call; called by the reader. One too many is refused at once."""
         try:
-            if isinstance(message, Generate):
-                self.admissions.enter(message.request_id)
-            else:
-                self._calls.enter(message.call_id)
+            admissions = self.admissions if isinstance(message, Generate | Pool) else self._calls
+            admissions.enter(_id_of(message))
         except HostlerError as exc:
             self._refuse(message, exc)
             return
@@ -76,14 +80,19 @@ class Preparing:
         while True:
             message = self._queue.get()
             message_id = _id_of(message)
-            if message_id in self._pending:
-                self._prepare(message)
+            if message_id in self._pending and not self._prepare(message):
+                self._queue.put(message)
+                continue
+            self._begun.pop(message_id, None)
             with self._lock:
                 self._pending.discard(message_id)
             self._calls.leave([message_id])
 
-    def _prepare(self, message: Generate | TextCall) -> None:
+    def _prepare(self, message: Message) -> bool:
+        """Whether that is all; else it is to be called again, after the others that wait."""
         try:
+            if isinstance(message, Pool):
+                return self._advance(message)
             if isinstance(message, Generate):
                 self._admit(message)
             else:
@@ -93,15 +102,33 @@ class Preparing:
         except Exception:
             logger.exception("text_not_prepared message_id=%d", _id_of(message))
             self._refuse(message, EngineRequestError("the text could not be prepared for this model"))
+        return True
+
+    def _advance(self, message: Pool) -> bool:
+        """A large request is prepared in pieces, so that small ones get in between."""
+        engine, call_id = self._engine, message.call_id
+        if not isinstance(engine, PoolingEngine):
+            raise InvalidRequestError("this model writes text, and makes neither vectors nor scores", param="model")
+        if call_id not in self._begun:
+            self._begun[call_id] = engine.inputs.begin(call_id, message.inputs, message.params)
+        preparation = self._begun[call_id]
+        if not preparation.advance():
+            return False
+        with self._lock:
+            if call_id in self._pending:
+                self._before_next_step(lambda: engine.core.add_request(preparation.request))
+        return True
 
     def _admit(self, message: Generate) -> None:
-        request_id = message.request_id
-        prepared = self._engine.inputs.prepare(request_id, message.prompt, message.params, priority=message.priority)
+        engine, request_id = self._engine, message.request_id
+        if not isinstance(engine, Engine):
+            raise InvalidRequestError("this model reads texts and writes none", param="model")
+        prepared = engine.inputs.prepare(request_id, message.prompt, message.params, priority=message.priority)
         self._send(Admitted(request_id=request_id, admission=prepared.admission))
         # Under the lock: an abort that comes now is either seen here or follows the request to the engine.
         with self._lock:
             if request_id in self._pending:
-                self._before_next_step(lambda: self._engine.core.add_request(prepared.sequences))
+                self._before_next_step(lambda: engine.core.add_request(prepared.sequences))
 
     def _answer(self, message: TextCall) -> FromWorker:
         inputs = self._engine.inputs
@@ -114,14 +141,15 @@ class Preparing:
             case ReportTokenizer(call_id=call_id):
                 return TokenizerReport(call_id=call_id, facts=inputs.tokenizer_facts())
 
-    def _refuse(self, message: Generate | TextCall, error: HostlerError) -> None:
+    def _refuse(self, message: Message, error: HostlerError) -> None:
         report = ErrorReport.of(error)
+        if isinstance(message, Generate | Pool):
+            self.admissions.leave([_id_of(message)])
         if isinstance(message, Generate):
-            self.admissions.leave([message.request_id])
             self._send(RequestFailed(request_id=message.request_id, error=report))
         else:
             self._send(CallFailed(call_id=message.call_id, error=report))
 
 
-def _id_of(message: Generate | TextCall) -> int:
+def _id_of(message: Message) -> int:
     return message.request_id if isinstance(message, Generate) else message.call_id

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.factory import Engine, build_engine
+from hostler.engine.pooling.factory import PoolingEngine, build_pooling_engine
 from hostler.engine.text import chat_template
 from hostler.errors import HostlerError, ModelLoadError
 from hostler.logs import configure_logging
@@ -47,19 +48,18 @@ from hostler.worker.messages import (
     Load,
     Loaded,
     LoadFailed,
-    Output,
-    Outputs,
+    Pool,
     Progress,
     ReportDeviceMemory,
     ReportHeartbeat,
     ReportTokenizer,
-    RequestFailed,
     SetNumThreads,
     Tokenize,
     ToWorker,
     decoder_of_worker,
 )
 from hostler.worker.preparing import Preparing
+from hostler.worker.step_messages import messages_of
 from hostler.worker.template_process import TemplateProcess
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class Worker:
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         """Other threads to the main one: what to do before the next step."""
         self._messages = self._receive()
-        self._engine: Engine | None = None
+        self._engine: Engine | PoolingEngine | None = None
         """Set by the main thread before it sends `Loaded`, so before the first request comes."""
         self._preparing: Preparing | None = None
         """Set with the engine."""
@@ -146,7 +146,7 @@ class Worker:
             logger.critical("engine_broken model=%s pid=%d", first.spec.id, os.getpid(), exc_info=True)
             _leave(BROKEN_STATUS)
 
-    def _load(self, message: Load) -> Engine:
+    def _load(self, message: Load) -> Engine | PoolingEngine:
         spec, config = message.spec, message.config
         local = prepare(
             spec,
@@ -160,11 +160,13 @@ class Worker:
         self._report_progress(LoadProgress(stage="warming"))
         with foreign_errors_translated(spec.name, loaded.facts.memory_bytes):
             return build_engine(loaded, spec, self._render)
+            if spec.type.is_pooling:
+                return build_pooling_engine(loaded, spec)
 
     def _report_progress(self, progress: LoadProgress) -> None:
         self._send(Progress(progress=progress))
 
-    def _serve(self, engine: Engine, preparing: Preparing) -> NoReturn:
+    def _serve(self, engine: Engine | PoolingEngine, preparing: Preparing) -> NoReturn:
         while True:
             self._do_what_came(wait=not engine.core.has_unfinished_requests())
             self._heartbeat.beat()
@@ -172,10 +174,8 @@ class Worker:
                 continue
             step = engine.core.step()
             preparing.admissions.leave(step.request_ids)
-            if step.deltas:
-                self._send(Outputs(outputs=[Output(request_id=owner, delta=delta) for owner, delta in step.deltas]))
-            for request_id, error in step.failures.items():
-                self._send(RequestFailed(request_id=request_id, error=ErrorReport.of(error)))
+            for message in messages_of(step):
+                self._send(message)
             if self._at_first_rest is not None and not engine.core.has_unfinished_requests():
                 self._at_first_rest()
                 self._at_first_rest = None
@@ -211,7 +211,7 @@ class Worker:
 
     def _handle(self, message: ToWorker) -> None:
         match message:
-            case Generate() | Tokenize() | Detokenize() | ReportTokenizer():
+            case Generate() | Pool() | Tokenize() | Detokenize() | ReportTokenizer():
                 self._loaded_preparing.take(message)
             case Abort(request_id=request_id):
                 self._loaded_preparing.withdraw(request_id)
@@ -240,7 +240,7 @@ class Worker:
         self._loaded_preparing.admissions.leave([request_id])
 
     @property
-    def _loaded_engine(self) -> Engine:
+    def _loaded_engine(self) -> Engine | PoolingEngine:
         assert self._engine is not None, "a request before the model was loaded"
         return self._engine
 

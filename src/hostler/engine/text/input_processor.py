@@ -14,6 +14,7 @@ from hostler.engine.text.chat_tokenizer import ChatTokenizer
 from hostler.engine.text.length_probe import LengthProbe
 from hostler.engine.text.model_syntax import ModelSyntax
 from hostler.engine.text.template_abilities import PROBE
+from hostler.engine.text.tokenizer_calls import check_token_ids, describe_tokenizer, spell_tokens
 from hostler.errors import ContextLengthError, InvalidRequestError
 from hostler.types import (
     Admission,
@@ -133,19 +134,10 @@ class InputProcessor:
         Raises:
             InvalidRequestError: one of them is none of the tokenizer's.
         """
-        self._check(token_ids, len(self._tokenizer), "tokens")
-        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return text
+        return spell_tokens(self._tokenizer, token_ids)
 
     def tokenizer_facts(self) -> TokenizerFacts:
-        tokenizer = self._tokenizer
-        return TokenizerFacts(
-            vocab_size=len(tokenizer),
-            bos_token=tokenizer.bos_token,
-            eos_token=tokenizer.eos_token,
-            pad_token=tokenizer.pad_token,
-            chat_template=tokenizer.get_chat_template() if tokenizer.chat_template else None,
-        )
+        return describe_tokenizer(self._tokenizer)
 
     def _matcher(self, prompt: Prompt, params: SamplingParams) -> GrammarMatcher | None:
         """Of what the answer has to be: calls where they are asked for, and where a format is, that or calls."""
@@ -195,15 +187,8 @@ class InputProcessor:
     def _checked(self, token_ids: list[int]) -> list[int]:
         if not token_ids:
             raise InvalidRequestError("the prompt has no token", param="prompt")
-        self._check(token_ids, self._limits.vocab_size, "prompt")
+        check_token_ids(token_ids, self._limits.vocab_size, "prompt")
         return token_ids
-
-    def _check(self, token_ids: list[int], vocab_size: int, param: str) -> None:
-        for token_id in token_ids:
-            if not 0 <= token_id < vocab_size:
-                raise InvalidRequestError(
-                    f"token id {token_id} is outside the vocabulary of {vocab_size} tokens", param=param
-                )
 
     def _max_chat_tokens(self, params: SamplingParams) -> int:
         """What a conversation that may be cut is cut to."""
