@@ -23,8 +23,6 @@ app.add_typer(configuring.app, name="config")
 app.add_typer(asking.app)
 
 
-class LogLevel(StrEnum):
-    """How much the server logs."""
 class LogFormat(StrEnum):
     """How a line of the log is written."""
 
@@ -32,6 +30,8 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class LogLevel(StrEnum):
+    """How much the server logs."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -52,9 +52,9 @@ def serve(
     config: RegistryOption = None,
     default_model: Annotated[str | None, typer.Option(help="Model to load at start.")] = None,
     log_level: Annotated[LogLevel | None, typer.Option(help="How much to log.  [default: info]")] = None,
+    log_format: Annotated[LogFormat | None, typer.Option(help="How a line is written.  [default: human]")] = None,
     insecure_no_auth: Annotated[
         bool, typer.Option("--insecure-no-auth", help="Allow an address that others reach without an API_KEY.")
-    log_format: Annotated[LogFormat | None, typer.Option(help="How a line is written.  [default: human]")] = None,
     ] = False,
 ) -> None:
     """Serve the models of the registry until told to stop."""
@@ -65,9 +65,9 @@ def serve(
         "port": port,
         "default_model": default_model,
         "log_level": log_level,
+        "log_format": log_format,
         "insecure_no_auth": insecure_no_auth or None,
     }
-        "log_format": log_format,
     runtime.serve(config, command_line, announce=typer.echo)
 
 
