@@ -29,16 +29,16 @@ from hostler.types import (
     FinishReason,
     LoadProgress,
     ModelFacts,
-    Prompt,
-    SamplingParams,
-    TextPrompt,
     PoolingFacts,
     PoolingInput,
     PoolingOutput,
     PoolingParams,
+    Prompt,
+    SamplingParams,
+    TextPair,
+    TextPrompt,
     TokenDelta,
     TokenizerFacts,
-    TextPair,
     TokenLogprob,
     TokenLogprobs,
     TokenPrompt,
@@ -209,9 +209,6 @@ class FakeGeneration:
         self._engine.running.discard(self)
 
 
-def _spaced(text: str) -> list[str]:
-    """Its words, each with the space that follows it."""
-    words = [word + " " for word in text.split(" ")]
 def _pool(item: PoolingInput, num_values: int) -> bytes:
     """`n 0.5 0.5 …`: n is the number of tokens; of a pair, how many words of the first text the second one has."""
     match item:
@@ -228,6 +225,9 @@ def _num_words(item: TextPrompt | TextPair) -> int:
     return len(item.text.split()) + (len(item.text_pair.split()) if isinstance(item, TextPair) else 0)
 
 
+def _spaced(text: str) -> list[str]:
+    """Its words, each with the space that follows it."""
+    words = [word + " " for word in text.split(" ")]
     return [*words[:-1], words[-1].removesuffix(" ")]
 
 
@@ -264,13 +264,13 @@ class FakeEngine:
         """Of `requests`."""
         self.running: set[FakeGeneration] = set()
         """Accepted, not finished, not aborted."""
+        self.pooled: list[tuple[list[PoolingInput], PoolingParams]] = []
+        """All texts that were to be read."""
         self.num_aborted = 0
 
     @property
     def facts(self) -> ModelFacts:
         return self.model.facts
-        self.pooled: list[tuple[list[PoolingInput], PoolingParams]] = []
-        """All texts that were to be read."""
 
     async def generate(self, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> FakeGeneration:
         self.requests.append((prompt, params))
@@ -287,14 +287,6 @@ class FakeEngine:
         self.running.add(generation)
         return generation
 
-    async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
-        text = prompt.text if isinstance(prompt, TextPrompt) else " ".join(turn.content for turn in prompt.messages)
-        vocabulary = self.model.vocabulary
-        vocabulary += [word for word in dict.fromkeys(text.split()) if word not in vocabulary]
-        return [vocabulary.index(word) for word in text.split()]
-
-    async def detokenize(self, token_ids: list[int]) -> str:
-        if any(token_id >= len(self.model.vocabulary) for token_id in token_ids):
     async def pool(self, inputs: list[PoolingInput], params: PoolingParams) -> PoolingOutput:
         self.pooled.append((inputs, params))
         if self.model.admission_gate is not None:
@@ -312,6 +304,14 @@ class FakeEngine:
         num_tokens = [len(item.token_ids) if isinstance(item, TokenPrompt) else _num_words(item) for item in inputs]
         return PoolingOutput(values=b"".join(rows), num_tokens=num_tokens)
 
+    async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
+        text = prompt.text if isinstance(prompt, TextPrompt) else " ".join(turn.content for turn in prompt.messages)
+        vocabulary = self.model.vocabulary
+        vocabulary += [word for word in dict.fromkeys(text.split()) if word not in vocabulary]
+        return [vocabulary.index(word) for word in text.split()]
+
+    async def detokenize(self, token_ids: list[int]) -> str:
+        if any(token_id >= len(self.model.vocabulary) for token_id in token_ids):
             raise InvalidRequestError("a token id is outside the vocabulary", param="tokens")
         return " ".join(self.model.vocabulary[token_id] for token_id in token_ids)
 

@@ -8,11 +8,11 @@ from hostler.types import (
     ChatPrompt,
     DeviceMemory,
     ModelFacts,
-    Prompt,
-    SamplingParams,
     PoolingInput,
     PoolingOutput,
     PoolingParams,
+    Prompt,
+    SamplingParams,
     TextPrompt,
     TokenDelta,
     TokenizerFacts,
@@ -56,11 +56,6 @@ class EngineClient(Protocol):
         """
         ...
 
-    async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
-        """Token ids of a prompt, just as `generate` would have them; nothing is queued or computed.
-
-        `add_special_tokens` holds for texts. A prompt that is longer than the context is no error here.
-
     async def pool(self, inputs: list[PoolingInput], params: PoolingParams) -> PoolingOutput:
         """Have a model of a pooling type read texts. When the caller is cancelled, so is the work, within one step.
 
@@ -70,6 +65,11 @@ class EngineClient(Protocol):
             ServiceError: the engine failed on it, or is gone.
         """
         ...
+
+    async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
+        """Token ids of a prompt, just as `generate` would have them; nothing is queued or computed.
+
+        `add_special_tokens` holds for texts. A prompt that is longer than the context is no error here.
 
         Raises:
             RequestError: the prompt does not suit this model.

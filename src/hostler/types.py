@@ -263,18 +263,6 @@ class TokenDelta(Struct, frozen=True, omit_defaults=True):
     """The stop string that ended the sequence, in the last delta; `None`: something else did."""
 
 
-class ModelFacts(Struct, frozen=True):
-    """What is known of a model once it is in memory."""
-
-    architecture: str
-    """Name of its transformers class."""
-    is_encoder_decoder: bool
-    chat_format: ChatFormat
-    dtype: str
-    device: str
-    """As torch spells it: `cpu`, `cuda:0`; several with commas between: `cuda:0,cuda:1`."""
-    max_model_len: int
-    """Prompt and answer together for causal models; each on its own for encoder–decoder ones. Tokens."""
 class PoolingTask(StrEnum):
     """What is asked of a model that reads whole texts."""
 
@@ -330,6 +318,18 @@ class PoolingFacts(Struct, frozen=True):
     """Names of its prompts."""
 
 
+class ModelFacts(Struct, frozen=True):
+    """What is known of a model once it is in memory."""
+
+    architecture: str
+    """Name of its transformers class."""
+    is_encoder_decoder: bool
+    chat_format: ChatFormat
+    dtype: str
+    device: str
+    """As torch spells it: `cpu`, `cuda:0`; several with commas between: `cuda:0,cuda:1`."""
+    max_model_len: int
+    """Prompt and answer together for causal models; each on its own for encoder–decoder ones. Tokens."""
     num_parameters: int
     num_trainable_parameters: int
     memory_bytes: int
@@ -341,6 +341,8 @@ class PoolingFacts(Struct, frozen=True):
     """Memory of accelerators, just after the load; empty on a CPU."""
     revision: str | None = None
     """Commit of the repository that the weights came from, where there is one."""
+    pooling: PoolingFacts | None = None
+    """`None`: it writes text."""
 
     @property
     def device_bytes(self) -> int:
@@ -353,8 +355,6 @@ class LoadProgress(Struct, frozen=True):
 
     stage: Literal["starting", "downloading", "converting", "loading", "warming"]
     done_bytes: int = 0
-    pooling: PoolingFacts | None = None
-    """`None`: it writes text."""
     total_bytes: int = 0
     """0 where it is not known."""
 

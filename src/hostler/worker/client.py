@@ -14,14 +14,14 @@ from hostler.types import (
     DeviceMemory,
     LoadProgress,
     ModelFacts,
+    PoolingInput,
+    PoolingOutput,
+    PoolingParams,
     Prompt,
     SamplingParams,
     TextPrompt,
     TokenDelta,
     TokenizerFacts,
-    PoolingInput,
-    PoolingOutput,
-    PoolingParams,
 )
 from hostler.worker.calls import Call, Expected, PendingCalls
 from hostler.worker.forked import ForkedProcess
@@ -42,13 +42,13 @@ from hostler.worker.messages import (
     Loaded,
     LoadFailed,
     Outputs,
+    Pool,
+    Pooled,
     Progress,
     ReportDeviceMemory,
     ReportHeartbeat,
     ReportTokenizer,
     RequestFailed,
-    Pool,
-    Pooled,
     SetNumThreads,
     Stop,
     Tokenize,
@@ -128,6 +128,9 @@ class WorkerClient:
             raise
         return generation
 
+    async def pool(self, inputs: list[PoolingInput], params: PoolingParams) -> PoolingOutput:
+        return (await self._ask(Pool(call_id=next(self._ids), inputs=inputs, params=params), Pooled)).output
+
     async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
         call = Tokenize(call_id=next(self._ids), prompt=prompt, add_special_tokens=add_special_tokens)
         return (await self._ask(call, Tokenized)).token_ids
@@ -136,9 +139,6 @@ class WorkerClient:
         return (await self._ask(Detokenize(call_id=next(self._ids), token_ids=token_ids), Detokenized)).text
 
     async def tokenizer_facts(self) -> TokenizerFacts:
-    async def pool(self, inputs: list[PoolingInput], params: PoolingParams) -> PoolingOutput:
-        return (await self._ask(Pool(call_id=next(self._ids), inputs=inputs, params=params), Pooled)).output
-
         return (await self._ask(ReportTokenizer(call_id=next(self._ids)), TokenizerReport)).facts
 
     async def free_cached_memory(self) -> int:

@@ -12,12 +12,12 @@ from hostler.types import (
     DeviceMemory,
     LoadProgress,
     ModelFacts,
-    Prompt,
-    SamplingParams,
-    TextPrompt,
     PoolingInput,
     PoolingOutput,
     PoolingParams,
+    Prompt,
+    SamplingParams,
+    TextPrompt,
     TokenDelta,
     TokenizerFacts,
 )
@@ -188,6 +188,11 @@ class RequestFailed(Struct, frozen=True, tag="request_failed"):
     error: ErrorReport
 
 
+class Pooled(Struct, frozen=True, tag="pooled"):
+    call_id: int
+    output: PoolingOutput
+
+
 class CachedMemoryFreed(Struct, frozen=True, tag="cached_memory_freed"):
     call_id: int
     freed_bytes: int
@@ -196,11 +201,6 @@ class CachedMemoryFreed(Struct, frozen=True, tag="cached_memory_freed"):
 class DeviceMemoryReport(Struct, frozen=True, tag="device_memory_report"):
     call_id: int
     devices: list[DeviceMemory]
-
-
-class Pooled(Struct, frozen=True, tag="pooled"):
-    call_id: int
-    output: PoolingOutput
 
 
 class HeartbeatReport(Struct, frozen=True, tag="heartbeat_report"):

@@ -159,9 +159,9 @@ class Worker:
         self._at_first_rest = lambda: self._tell_used(spec, local.folder, loaded.tokenizer)
         self._report_progress(LoadProgress(stage="warming"))
         with foreign_errors_translated(spec.name, loaded.facts.memory_bytes):
-            return build_engine(loaded, spec, self._render)
             if spec.type.is_pooling:
                 return build_pooling_engine(loaded, spec)
+            return build_engine(loaded, spec, self._render)
 
     def _report_progress(self, progress: LoadProgress) -> None:
         self._send(Progress(progress=progress))
