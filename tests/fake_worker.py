@@ -18,10 +18,13 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from hostler.errors import ContextLengthError, EngineDeadError, HostlerError, InvalidRequestError
+from hostler.logs import LogLevel
 from hostler.registry import ModelSpec
 from hostler.tools import ToolCall, ToolCallDelta
 from hostler.types import (
+    ANYBODY,
     Admission,
+    Caller,
     ChatFormat,
     ChatMessage,
     ChatPrompt,
@@ -262,6 +265,8 @@ class FakeEngine:
         """All that were handed over, also those refused."""
         self.priorities: list[int] = []
         """Of `requests`."""
+        self.callers: list[Caller] = []
+        """The same."""
         self.running: set[FakeGeneration] = set()
         """Accepted, not finished, not aborted."""
         self.pooled: list[tuple[list[PoolingInput], PoolingParams]] = []
@@ -272,9 +277,12 @@ class FakeEngine:
     def facts(self) -> ModelFacts:
         return self.model.facts
 
-    async def generate(self, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> FakeGeneration:
+    async def generate(
+        self, prompt: Prompt, params: SamplingParams, *, priority: int = 0, caller: Caller = ANYBODY
+    ) -> FakeGeneration:
         self.requests.append((prompt, params))
         self.priorities.append(priority)
+        self.callers.append(caller)
         if self.model.admission_gate is not None:
             try:
                 await _first(self.model.admission_gate.wait(), self.dead.wait())
@@ -399,6 +407,8 @@ class FakeLauncher:
         """Every worker that was ever started, in that order."""
         self.is_started = False
         self.is_closed = False
+        self.log_level: LogLevel | None = None
+        """What it was told last."""
         self._models: dict[str, FakeModel] = {}
         self._sleep = sleep
         self._pids = itertools.count(1000)
@@ -430,6 +440,9 @@ class FakeLauncher:
         worker = FakeWorker(spec, model, next(self._pids), self._sleep)
         self.workers.append(worker)
         return worker
+
+    def set_log_level(self, level: LogLevel) -> None:
+        self.log_level = level
 
     async def close(self) -> None:
         self.is_closed = True

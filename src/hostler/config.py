@@ -45,10 +45,16 @@ def _expand_path(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str | Path) else value
 
 
+def _usual_keys_file() -> Path:
+    folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(folder).expanduser() / "hostler" / "keys.yaml"
+
+
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
 UserPath = Annotated[Path, BeforeValidator(_expand_path)]
 KeepAlive = Annotated[float, BeforeValidator(parse_keep_alive)]
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
+Limit = Annotated[int, Field(gt=0)] | None
 TorchDtype = Literal["auto", "float32", "float16", "bfloat16"]
 
 
@@ -58,7 +64,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="forbid", frozen=True, populate_by_name=True)
 
     host: str = "127.0.0.1"
-    """Address to listen on. Another than loopback needs `api_key` or `insecure_no_auth`."""
+    """Address to listen on. Another than loopback needs `api_key`, a `keys_file` or `insecure_no_auth`."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """TCP port; 0 lets the system choose."""
     workers: int = 1
@@ -66,9 +72,13 @@ class Settings(BaseSettings):
     default_model: str | None = None
     """Model to load at start, by id or Hugging Face name. If that fails, the server starts all the same."""
     api_key: SecretStr | None = None
-    """Key that every request but the public ones must carry. Environment only."""
+    """Key for everything; beside it there may be those of `keys_file`. Environment only."""
+    keys_file: Annotated[UserPath, Field(default_factory=_usual_keys_file)]
+    """File of keys, as `hostler keys` writes it. Where there is none, `api_key` is the only key, if any."""
+    public_docs: bool = False
+    """Whether the interactive documentation is shown without a key where others need one."""
     insecure_no_auth: bool = False
-    """Allow any `host` without a key."""
+    """Allow any `host`, and callers from anywhere, without a key."""
     cors_origins: CommaSeparated = []
     """Origins whose pages may call the server from a browser."""
     allowed_hosts: CommaSeparated = []
@@ -84,8 +94,27 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 2**20
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
     """What is done about fields of a request that no interface has: a 400 or 422, or a line in the log."""
-    requests_per_minute: Annotated[int, Field(gt=0)] | None = None
+    requests_per_minute: Limit = None
     """Requests to models that one caller (a key, or without keys an address) may send in a minute. `None`: no limit."""
+    tokens_per_minute: Limit = None
+    """Tokens of their prompts and answers. Not known before an answer ends: one that takes more than is left is counted
+    whole, and the caller waits the longer."""
+    concurrent_requests: Limit = None
+    """Requests to models of one caller that may be under way."""
+    queued_requests: Limit = None
+    """Those of them that may be waiting for their first token."""
+    address_requests_per_minute: Limit = None
+    """The same four for each address, whatever keys are used there. Of IPv6, a network of 64 bits is one address."""
+    address_tokens_per_minute: Limit = None
+    address_concurrent_requests: Limit = None
+    address_queued_requests: Limit = None
+    total_requests_per_minute: Limit = None
+    """The same four for all callers together."""
+    total_tokens_per_minute: Limit = None
+    total_concurrent_requests: Limit = None
+    total_queued_requests: Limit = None
+    limits_redis_url: SecretStr | None = None
+    """Where gateways that share their counts a minute keep them: `redis://host:6379/0`. Environment only."""
     shutdown_grace_s: Annotated[float, Field(ge=0)] = 30.0
     """Seconds that running streams get to finish after SIGTERM."""
 
@@ -192,7 +221,7 @@ _WITHOUT_EFFECT = {
     "low_cpu_mem_usage": "weights are always mapped from their file",
     "hf_username": "HF_TOKEN alone is enough",
 }
-_ENVIRONMENT_ONLY = ("api_key", "hf_token")
+_ENVIRONMENT_ONLY = ("api_key", "hf_token", "limits_redis_url")
 
 
 def load_settings(file: YamlFile | None, command_line: dict[str, Any] | None = None) -> Settings:
@@ -285,11 +314,12 @@ def _names_of(field_name: str) -> list[str]:
 
 
 def _refuse_open_door(settings: Settings) -> None:
-    if settings.api_key is not None or settings.insecure_no_auth or is_loopback(settings.host):
+    has_key = settings.api_key is not None or settings.keys_file.exists()
+    if has_key or settings.insecure_no_auth or is_loopback(settings.host):
         return
     raise ConfigError(
-        f"host {settings.host} is reachable by others and no key is set: set API_KEY,"
-        " or INSECURE_NO_AUTH=1 if everyone there may use, load and unload models"
+        f"host {settings.host} is reachable by others and there is no key: set API_KEY, make one with"
+        " 'hostler keys create', or set INSECURE_NO_AUTH=1 if everyone there may use, load and unload models"
     )
 
 

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from hostler.types import (
+    ANYBODY,
     Admission,
+    Caller,
     ChatPrompt,
     DeviceMemory,
     ModelFacts,
@@ -43,11 +45,14 @@ class EngineClient(Protocol):
     @property
     def facts(self) -> ModelFacts: ...
 
-    async def generate(self, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> Generation:
+    async def generate(
+        self, prompt: Prompt, params: SamplingParams, *, priority: int = 0, caller: Caller = ANYBODY
+    ) -> Generation:
         """Hand over a request and wait until the engine has accepted it.
 
-        Of the requests that wait in the engine, those of a lower `priority` number are served first. When the caller
-        is cancelled while it waits, the request is aborted.
+        Of the requests of one `caller` that wait in the engine, those of a lower `priority` number are served first;
+        callers have their turns and their shares by weight. When whoever awaits this is cancelled, the request is
+        aborted.
 
         Raises:
             RequestError: the prompt or a parameter does not fit this model.

@@ -19,8 +19,9 @@
         ├── ModelNotLoadedError       it is not in memory, and what was asked does not load it
         ├── ModelUnloadedError        it was told to leave while the request waited or ran
         ├── QueueFullError            too many requests wait for this model
-        ├── RateLimitError            the caller has sent as many requests as it may, for now
+        ├── RateLimitError            the caller has taken as much as it may, for now
         ├── WaitTimeoutError          no room, or no model, within the time a request may wait
+        ├── DeadlineError             the time that the caller gave its request is over, or too short
         ├── EngineDeadError           the model's process ended under the request
         ├── EngineRequestError        the engine failed on this one request
         └── ShuttingDownError         the server is leaving
@@ -159,7 +160,7 @@ class QueueFullError(ServiceError):
 
 
 class RateLimitError(ServiceError):
-    """The caller has sent as many requests as it may in a minute."""
+    """The caller, its address or all together have taken as much as they may, for now."""
 
     code = "rate_limit_exceeded"
 
@@ -168,6 +169,13 @@ class WaitTimeoutError(ServiceError):
     """The request waited as long as it may for memory or for a load."""
 
     code = "wait_timeout"
+
+
+class DeadlineError(ServiceError):
+    """The time that the caller gave its request is over, or would be before it could be answered."""
+
+    code = "deadline_exceeded"
+    retryable = False
 
 
 class EngineDeadError(ServiceError):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Generator
@@ -227,7 +228,8 @@ def summary(settings: Settings, registry: Registry, listener: socket.socket) -> 
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     first_model = f"; {settings.default_model} is loaded now" if settings.default_model else ""
-    key = "needed (API_KEY)" if settings.api_key else "not needed (API_KEY is not set)"
+    is_needed = settings.api_key is not None or settings.keys_file.exists()
+    key = "needed" if is_needed else "not needed (neither API_KEY nor a key of 'hostler keys create')"
     return (
         f"Hostler {__version__} serves on {url}\n"
         f"  models  {len(registry)} registered, loaded on demand{first_model}\n"

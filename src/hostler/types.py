@@ -203,6 +203,18 @@ class SamplingParams(Struct, frozen=True, omit_defaults=True):
     """The same for the tokens of the prompt. Causal models only."""
 
 
+class Caller(Struct, frozen=True):
+    """On whose behalf a model works."""
+
+    id: str = ""
+    """The same for all requests that share one turn."""
+    weight: float = 1.0
+    """Its part of a busy model, beside the weights of others."""
+
+
+ANYBODY = Caller()
+
+
 class Admission(Struct, frozen=True):
     """What the engine found when it accepted a request: the numbers it will really use."""
 

@@ -31,8 +31,13 @@ class YamlFile:
         return ConfigError(f"{self.path}, line {line}: {key}: {problem}")
 
 
-def read_yaml(path: Path) -> YamlFile:
-    """Read a YAML mapping with the safe loader.
+def read_yaml(
+    path: Path,
+    *,
+    remedy: str = "set MODEL_CONFIG_PATH to a registry file, or leave it unset",
+    sections: str = "'models:' and 'settings:'",
+) -> YamlFile:
+    """Read a YAML mapping with the safe loader. `remedy`: for a file that cannot be read; `sections`: what it has.
 
     Raises:
         ConfigError: the file cannot be read, is no YAML, repeats a key, or is no mapping.
@@ -40,9 +45,7 @@ def read_yaml(path: Path) -> YamlFile:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as exc:
-        raise ConfigError(
-            f"{path}: cannot be read ({exc.strerror}); set MODEL_CONFIG_PATH to a registry file, or leave it unset"
-        ) from exc
+        raise ConfigError(f"{path}: cannot be read ({exc.strerror}); {remedy}") from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: is not UTF-8 text") from exc
     try:
@@ -61,7 +64,7 @@ def read_yaml(path: Path) -> YamlFile:
     if content is None:
         content = {}
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}, line 1: the top level must be a mapping with 'models:' and 'settings:'")
+        raise ConfigError(f"{path}, line 1: the top level must be a mapping with {sections}")
     return YamlFile(path, content, lines)
 
 

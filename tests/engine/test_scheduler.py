@@ -95,7 +95,7 @@ def test_the_youngest_makes_way_when_the_cache_is_full_and_comes_back_first() ->
     output = scheduler.schedule()
     assert output.preempted == [young]
     assert output.num_scheduled_tokens == {old: 1}
-    assert scheduler.waiting == [young, late]
+    assert list(scheduler.waiting) == [young, late]
     assert young.status is RequestStatus.PREEMPTED
     assert young.num_new_tokens == BLOCK_SIZE + 1
 

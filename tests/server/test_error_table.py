@@ -106,6 +106,7 @@ SCENES = [
         headers=SOON,
         failing=errors.WaitTimeoutError("no room", retry_after_s=RETRY_AFTER_S),
     ),
+    Scene(errors.DeadlineError, failing=errors.DeadlineError("too late")),
     Scene(errors.EngineDeadError, headers={"retry-after": "1"}, failing=errors.EngineDeadError("gone")),
     Scene(errors.EngineRequestError, failing=errors.EngineRequestError("numbers overflowed")),
     Scene(
@@ -175,6 +176,7 @@ EXCEPTIONS: dict[int, type[openai.APIStatusError]] = {
     429: openai.RateLimitError,
     500: openai.InternalServerError,
     503: openai.InternalServerError,
+    504: openai.InternalServerError,
 }
 
 

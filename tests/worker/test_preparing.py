@@ -11,7 +11,7 @@ import pytest
 from hostler.engine.factory import Engine
 from hostler.engine.text.input_processor import PreparedRequest
 from hostler.errors import EngineRequestError, InvalidRequestError, QueueFullError
-from hostler.types import Admission, Prompt, SamplingParams, TextPrompt, TokenizerFacts
+from hostler.types import ANYBODY, Admission, Caller, Prompt, SamplingParams, TextPrompt, TokenizerFacts
 from hostler.worker.messages import (
     Admitted,
     CallFailed,
@@ -32,6 +32,12 @@ TIMEOUT_S = 30
 
 
 @dataclass
+class Sequence:
+    request_id: int
+    caller: Caller = ANYBODY
+
+
+@dataclass
 class Inputs:
     """Prepares `slow` when told to, and `bad` and `broken` never."""
 
@@ -41,7 +47,8 @@ class Inputs:
     def prepare(self, request_id: int, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> PreparedRequest:
         assert isinstance(prompt, TextPrompt)
         self.tokenize(prompt, add_special_tokens=True)
-        return PreparedRequest(cast(Any, [request_id]), Admission(num_prompt_tokens=1, max_tokens=1))
+        sequence = Sequence(request_id)
+        return PreparedRequest(cast(Any, [sequence]), Admission(num_prompt_tokens=1, max_tokens=1))
 
     def tokenize(self, prompt: TextPrompt, *, add_special_tokens: bool) -> list[int]:
         if prompt.text == "slow":
@@ -64,8 +71,8 @@ class Core:
     def __init__(self) -> None:
         self.added: list[int] = []
 
-    def add_request(self, sequences: list[int]) -> None:
-        self.added += sequences
+    def add_request(self, sequences: list[Sequence]) -> None:
+        self.added += [sequence.request_id for sequence in sequences]
 
 
 class Worker:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from hostler import __version__
-from hostler.cli import asking, configuring, models
+from hostler.cli import asking, configuring, keys, models
 from hostler.cli.failures import reports_errors
 from hostler.cli.models import Model, RegistryOption
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 
 app.add_typer(models.app)
 app.add_typer(configuring.app, name="config")
+app.add_typer(keys.app, name="keys")
 app.add_typer(asking.app)
 
 
@@ -54,7 +55,7 @@ def serve(
     log_level: Annotated[LogLevel | None, typer.Option(help="How much to log.  [default: info]")] = None,
     log_format: Annotated[LogFormat | None, typer.Option(help="How a line is written.  [default: human]")] = None,
     insecure_no_auth: Annotated[
-        bool, typer.Option("--insecure-no-auth", help="Allow an address that others reach without an API_KEY.")
+        bool, typer.Option("--insecure-no-auth", help="Allow an address that others reach without any key.")
     ] = False,
 ) -> None:
     """Serve the models of the registry until told to stop."""

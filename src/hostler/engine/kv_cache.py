@@ -8,7 +8,7 @@ The beams of a search are as long as each other and have a tensor of their own.
 What is kept of ended sequences counts too, and makes way for those that run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from hostler.engine.prefix_cache import Match, Prefix, PrefixCache
 from hostler.engine.request import Request
@@ -55,6 +55,12 @@ class KVCacheManager:
                 self._prefixes.begin(request)
         self._num_blocks[request] = num_blocks
         return True
+
+    def would_fit(self, request: Request, num_tokens: int, without: Collection[Request]) -> bool:
+        """Whether a sequence that does not run could be `num_tokens` long if some did not run. Changes nothing."""
+        num_blocks = {one: blocks for one, blocks in self._num_blocks.items() if one not in without}
+        num_blocks[request] = num_blocks_of(max(num_tokens, request.num_encoder_tokens))
+        return num_cached_tokens(num_blocks) <= self.capacity_tokens
 
     def match(self, request: Request) -> Match:
         """What a sequence that is about to run can begin with."""

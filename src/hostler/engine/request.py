@@ -7,7 +7,7 @@ from enum import Enum, auto
 from hostler.engine.beams.search import BeamSearch, Candidate
 from hostler.engine.constraints.matcher import GrammarMatcher
 from hostler.engine.text.answer_syntax import AnswerSyntax
-from hostler.types import FinishReason, SamplingParams
+from hostler.types import ANYBODY, Caller, FinishReason, SamplingParams
 
 
 class RequestStatus(Enum):
@@ -48,7 +48,8 @@ class Request:
     stop_token_ids: frozenset[int]
     """End-of-sequence tokens, unless they are to be ignored, and the caller's own."""
     priority: int = 0
-    """Lower is served earlier."""
+    """Lower is served earlier, among those of its caller."""
+    caller: Caller = ANYBODY
     arrival: int = 0
     """Counts up with each sequence that the scheduler takes in; breaks ties of priority. The scheduler sets it."""
     encoder_token_ids: list[int] | None = None
@@ -76,7 +77,7 @@ class Request:
 
     @property
     def turn(self) -> tuple[int, int]:
-        """Sorts sequences by who is served first and makes way last. No two are equal."""
+        """Sorts sequences of a caller by which is served first and makes way last. No two are equal."""
         return self.priority, self.arrival
 
     @property

@@ -5,13 +5,14 @@ computed, and a step lets the second number catch up with the first within a bud
 shape (`schedule`, then `update_from_output`) are vLLM's (its v1 scheduler).
 """
 
-from bisect import bisect_left, insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hostler.engine.fair_queue import FairQueue
 from hostler.engine.kv_cache import KVCacheManager
 from hostler.engine.prefix_cache import Prefix
 from hostler.engine.request import Request, RequestStatus
+from hostler.engine.shares import Shares
 from hostler.types import FinishReason
 
 LEAST_AWAITED_TOKENS = 128
@@ -34,10 +35,8 @@ class SchedulerOutput:
 
 
 class Scheduler:
-    """First come, first served within a priority. Sequences that run go before those that wait, whatever theirs is.
-
-    A place in the queue is a `Request.turn`, which is kept for life: one that was preempted came before all of its
-    priority that still wait, and is therefore before them again.
+    """First come, first served within a caller and a priority. Sequences that run go before those that wait, whatever
+    theirs is, but for those that a caller has beyond its share while another waits for its own.
     """
 
     def __init__(self, kv_cache: KVCacheManager, *, max_num_seqs: int, max_num_batched_tokens: int) -> None:
@@ -45,8 +44,7 @@ class Scheduler:
         self.kv_cache = kv_cache
         self.max_num_seqs = max_num_seqs
         self.max_num_batched_tokens = max(max_num_batched_tokens, max_num_seqs)
-        self.waiting: list[Request] = []
-        """By their turn."""
+        self.waiting = FairQueue()
         self.running: list[Request] = []
         """In the order in which they began."""
         self._num_arrived = 0
@@ -58,26 +56,23 @@ class Scheduler:
     def add_request(self, request: Request) -> None:
         request.arrival = self._num_arrived
         self._num_arrived += 1
-        insort(self.waiting, request, key=_turn)
+        self.waiting.add(request)
 
     def schedule(self) -> SchedulerOutput:
-        """Decide the next step and reserve cache for it. When it is full, the last by their turn make way."""
+        """Decide the next step and reserve cache for it. When it is full, the last by their turn make way, first of all
+        those of callers that have more than their share."""
         scheduled: dict[Request, int] = {}
         preempted: list[Request] = []
         reused: dict[Request, Prefix] = {}
-        budget = self.max_num_batched_tokens
-        # Sequences that decode come first: one token each. What is left of the budget goes to prompts.
-        for request in sorted(self.running, key=lambda candidate: (candidate.num_new_tokens > 1, candidate.turn)):
-            if request.status is not RequestStatus.RUNNING:
-                continue
-            num_tokens = min(request.num_next_tokens, budget // request.num_next_rows)
-            if num_tokens and self._make_room(request, num_tokens, scheduled, preempted):
-                scheduled[request] = num_tokens
-                budget -= num_tokens * request.num_next_rows
+        shares = self._shares()
+        made_way = [] if shares is None else self._make_way(shares)
+        budget = self._continue_running(shares, scheduled, preempted)
         has_started = False
         num_free_rows = self.max_num_seqs - sum(request.num_rows for request in self.running)
-        while self.waiting and budget and not preempted and self.waiting[0].num_rows <= num_free_rows:
-            request = self.waiting[0]
+        while self.waiting and budget and not preempted:
+            request = self.waiting.peek(shares)
+            if request.num_rows > num_free_rows or request in made_way:
+                break
             # An encoder's input cannot be cut into chunks: one that is too long for a budget has a step's to itself.
             if request.num_encoder_tokens >= budget and has_started:
                 break
@@ -95,24 +90,96 @@ class Scheduler:
                 self.kv_cache.use(match.prefix)
             if not request.output_token_ids:
                 request.num_cached_tokens = num_reused
-            self.running.append(self.waiting.pop(0))
+            self.waiting.begin(request)
+            self.running.append(request)
+            if shares is not None:
+                shares.add(request)
             request.status = RequestStatus.RUNNING
             num_free_rows -= request.num_rows
             scheduled[request] = num_tokens
             budget = max(0, budget - num_tokens - request.num_encoder_tokens)
             has_started = True
         dropped = self.kv_cache.take_dropped()
-        return SchedulerOutput(num_scheduled_tokens=scheduled, preempted=preempted, reused=reused, dropped=dropped)
+        return SchedulerOutput(
+            num_scheduled_tokens=scheduled, preempted=[*made_way, *preempted], reused=reused, dropped=dropped
+        )
+
+    def _shares(self) -> Shares | None:
+        """`None`: one caller has it all, or nobody waits."""
+        callers = {request.caller.id for request in self.running} | self.waiting.callers
+        return Shares(self.running, self.waiting.heads(), self.max_num_seqs) if len(callers) > 1 else None
+
+    def _make_way(self, shares: Shares) -> list[Request]:
+        """Preempt what callers have beyond their shares, as far as the next one that waits needs it for its own.
+
+        Nobody goes for one that could not begin even so, and no caller's only sequence ever goes.
+        """
+        head = self.waiting.peek(shares) if self.waiting else None
+        if head is None or not shares.has_room(head):
+            return []
+        num_tokens = min(head.num_next_tokens, self.max_num_batched_tokens)
+        num_free_rows = self.max_num_seqs - sum(request.num_rows for request in self.running)
+        victims: list[Request] = []
+        while num_free_rows < head.num_rows or not self.kv_cache.would_fit(head, num_tokens, without=victims):
+            candidates = [request for request in self.running if request not in victims and shares.excess(request)]
+            if not candidates:
+                for victim in victims:
+                    shares.add(victim)
+                return []
+            victim = max(candidates, key=lambda request: (shares.excess(request), request.turn))
+            shares.release(victim)
+            num_free_rows += victim.num_rows
+            victims.append(victim)
+        for victim in victims:
+            self._preempt(victim)
+        return victims
+
+    def _continue_running(self, shares: Shares | None, scheduled: dict[Request, int], preempted: list[Request]) -> int:
+        """Give running sequences their tokens; what is left of the budget.
+
+        Those that decode come first: one token each. Of what is left, prompts of several callers have equal parts; the
+        part of one who only waits is for the next that begins.
+        """
+        budget = self.max_num_batched_tokens
+        part = 0
+        left: dict[str, int] = {}
+        for request in sorted(self.running, key=lambda candidate: (candidate.num_new_tokens > 1, candidate.turn)):
+            if request.status is not RequestStatus.RUNNING:
+                continue
+            room = budget // request.num_next_rows
+            if shares is not None and request.num_new_tokens > 1:
+                part = part or max(1, budget // len(self._callers_with_prompts(shares)))
+                room = min(room, left.setdefault(request.caller.id, part))
+            num_tokens = min(request.num_next_tokens, room)
+            if num_tokens and self._make_room(request, num_tokens, shares, scheduled, preempted):
+                scheduled[request] = num_tokens
+                budget -= num_tokens * request.num_next_rows
+                if request.caller.id in left:
+                    left[request.caller.id] -= num_tokens
+        return budget
+
+    def _callers_with_prompts(self, shares: Shares) -> set[str]:
+        """Those of running prompts, and the one that is next."""
+        callers = {request.caller.id for request in self.running if request.num_new_tokens > 1}
+        return callers | ({self.waiting.peek(shares).caller.id} if self.waiting else set())
 
     def _make_room(
-        self, request: Request, num_tokens: int, scheduled: dict[Request, int], preempted: list[Request]
+        self,
+        request: Request,
+        num_tokens: int,
+        shares: Shares | None,
+        scheduled: dict[Request, int],
+        preempted: list[Request],
     ) -> bool:
         """Preempt the last by their turn until the sequence can grow; `False` when it had to go itself.
 
-        As the sequence is among the candidates, none goes that should be served before it.
+        As the sequence is among the candidates, none goes that should be served before it. What a caller has beyond its
+        share goes before all else; it never is all that the caller has, so the first of all always goes on.
         """
         while not self.kv_cache.allocate_slots(request, request.num_computed_tokens + num_tokens):
-            victim = max(self.running, key=_turn)
+            victim = max(self.running, key=lambda one: (0 if shares is None else shares.excess(one), one.turn))
+            if shares is not None:
+                shares.release(victim)
             self._preempt(victim)
             scheduled.pop(victim, None)
             preempted.append(victim)
@@ -125,7 +192,7 @@ class Scheduler:
         self.kv_cache.free(request)
         request.num_computed_tokens = 0
         request.status = RequestStatus.PREEMPTED
-        insort(self.waiting, request, key=_turn)
+        self.waiting.add(request)
 
     def update_from_output(
         self, output: SchedulerOutput, sampled: Mapping[Request, int]
@@ -155,7 +222,7 @@ class Scheduler:
         if request.status is RequestStatus.RUNNING:
             self.running.remove(request)
         else:
-            del self.waiting[bisect_left(self.waiting, request.turn, key=_turn)]
+            self.waiting.remove(request)
             is_sound = False
         if is_sound:
             self.kv_cache.keep(request)
@@ -163,7 +230,3 @@ class Scheduler:
             self.kv_cache.free(request)
         request.status = RequestStatus.FINISHED
         request.finish_reason = reason
-
-
-def _turn(request: Request) -> tuple[int, int]:
-    return request.turn

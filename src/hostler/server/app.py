@@ -19,6 +19,7 @@ from hostler.registry import Registry
 from hostler.reloading import Reloader
 from hostler.server import (
     admin,
+    anthropic,
     capabilities,
     compare,
     docs,
@@ -26,6 +27,8 @@ from hostler.server import (
     models,
     native,
     openai,
+    playground,
+    pooling,
     responses,
     stable,
     system,
@@ -35,6 +38,7 @@ from hostler.server.auth import Gate, require_access
 from hostler.server.draining import Drain, DrainGate
 from hostler.server.errors import install_handlers
 from hostler.server.hub_account import HubAccount
+from hostler.server.keyring import Keyring
 from hostler.server.openapi import install_openapi
 from hostler.server.origin_guard import OriginGuard
 from hostler.server.rate_limits import HEADERS as RATE_LIMIT_HEADERS
@@ -46,6 +50,7 @@ from hostler.telemetry.request_metrics import RequestMetrics
 from hostler.telemetry.stable_metrics import StableMetrics
 from hostler.telemetry.tracing import RequestTracer
 from hostler.unlisted import LookUp
+from hostler.watching import watch
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +80,7 @@ def create_app(
         manager=manager,
         settings=settings,
         reloader=Reloader(manager, settings, read_catalogue, look_up or HubLookUp(settings)),
-        gate=Gate(settings),
+        gate=Gate(settings, Keyring(settings)),
         hub_account=hub_account or HubAccount(settings.hf_token),
         timing=timing or StreamTiming(),
         rate_limits=RateLimits(settings),
@@ -95,8 +100,8 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.services = services
-    generating = (native, compare, tokenizer, openai, responses)
-    for module in (system, metrics, models, capabilities, stable, *generating, admin, docs):
+    generating = (native, compare, tokenizer, openai, responses, anthropic, pooling)
+    for module in (system, metrics, models, capabilities, stable, *generating, admin, docs, playground):
         app.include_router(module.router)
     install_handlers(app)
     install_openapi(app)
@@ -127,15 +132,21 @@ def _middleware(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
+    if services.settings.insecure_no_auth and not services.gate.keyring.is_needed:
+        logger.warning("insecure_no_auth meaning=%r", "whoever reaches this server may do everything")
     await services.manager.start()
     start = asyncio.create_task(_finish_start(services))
+    keyring = services.gate.keyring
+    keys = asyncio.create_task(watch(keyring.file, keyring.reload_and_log))
     try:
         yield
     finally:
         services.is_ready = False
         start.cancel()
-        await asyncio.gather(start, return_exceptions=True)
+        keys.cancel()
+        await asyncio.gather(start, keys, return_exceptions=True)
         await services.manager.close()
+        await services.rate_limits.windows.close()
 
 
 async def _finish_start(services: Services) -> None:

@@ -1,73 +1,143 @@
-"""Who may use the server."""
+"""Who may use the server, and for what."""
 
-import hashlib
-import hmac
 import ipaddress
-from typing import Final
+from typing import Any, Final
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from hostler.config import Settings, is_loopback
 from hostler.errors import AuthenticationError, HostlerError, PermissionDeniedError
+from hostler.keys import Scope
+from hostler.server import request_context
+from hostler.server.keyring import Keyring
+from hostler.server.principal import Principal, address_of
 
-PUBLIC_ROUTES: Final = frozenset({"/health", "/health/live", "/health/ready"})
-"""Templates of the routes that answer without a key; `/health` then says no more than its status."""
+PUBLIC_ROUTES: Final = frozenset({"/health", "/health/live", "/health/ready", "/playground", "/playground/{name}"})
+"""Templates of the routes that answer without a key; `/health` then says no more than its status, and the playground is
+files that ask for one."""
+DOCUMENTATION: Final = frozenset({"/docs", "/redoc", "/openapi.json", "/docs/assets/{name}"})
+"""Public as well where `public_docs` is set."""
 
 
 class Gate:
     """Lets a request in or says why not."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._key = None if settings.api_key is None else _digest(settings.api_key.get_secret_value().encode())
+    def __init__(self, settings: Settings, keyring: Keyring) -> None:
+        self.keyring = keyring
         self._is_open = settings.insecure_no_auth
+        self._public = PUBLIC_ROUTES | DOCUMENTATION if settings.public_docs else PUBLIC_ROUTES
+
+    def is_public(self, path: str) -> bool:
+        """`path`: the template of a route."""
+        return path in self._public
+
+    def admit(self, request: Request) -> Principal:
+        """
+        Raises:
+            AuthenticationError: no key, or none that is valid.
+            PermissionDeniedError: there are no keys, and the caller is on another machine.
+        """
+        address = address_of(request)
+        if not self.keyring.is_needed:
+            if self._is_open or _is_local(request):
+                return Principal(address)
+            raise PermissionDeniedError(
+                "this server has no key and answers its own machine only; set API_KEY, or make a key with"
+                " 'hostler keys create', to let others in"
+            )
+        sent = _sent_keys(request)
+        key = self.keyring.find(sent)
+        if key is None:
+            # LiteLLM knows a wrong key by OpenAI's words for it.
+            problem = "Incorrect API key provided" if sent else "an API key is needed"
+            raise AuthenticationError(f"{problem}; send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
+        return Principal(address, key)
 
     def refusal(self, request: Request) -> HostlerError | None:
-        """`None`: the caller may go on."""
-        if self._key is not None:
-            return self._check_key(request, self._key)
-        if self._is_open or _is_local(request):
-            return None
-        return PermissionDeniedError(
-            "this server has no key and answers its own machine only; set API_KEY to let others in"
-        )
+        """`None`: the caller would be let in."""
+        try:
+            self.admit(request)
+        except HostlerError as exc:
+            return exc
+        return None
 
-    def _check_key(self, request: Request, expected: bytes) -> HostlerError | None:
-        sent = _sent_keys(request)
-        # The digests have one length and are compared in constant time, so timing tells nothing about the key.
-        if any(hmac.compare_digest(_digest(key.encode("latin-1")), expected) for key in sent):
-            return None
-        # LiteLLM knows a wrong key by OpenAI's words for it.
-        problem = "Incorrect API key provided" if sent else "an API key is needed"
-        return AuthenticationError(f"{problem}; send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
+
+class Needs:
+    """A dependency that says which scope a router, or a route, asks for; that of a route holds over its router's.
+
+    It is only read, by `require_access`: a caller is recognised once, whatever its route says.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def __call__(self) -> None:
+        """Nothing is left to do when this is called."""
+
+
+def needs(scope: Scope) -> Any:
+    """For the `dependencies` of a router or a route."""
+    return Depends(Needs(scope))
+
+
+def scope_of(route: Any) -> Scope | None:
+    """What a registered route asks for; `None`: it does not say."""
+    dependencies = getattr(route, "dependencies", ())
+    # A router's own come before those of its routes.
+    stated = [each.dependency.scope for each in dependencies if isinstance(each.dependency, Needs)]
+    return stated[-1] if stated else None
 
 
 async def require_access(request: Request) -> None:
-    """A dependency of the whole application: every route needs it but those of `PUBLIC_ROUTES`.
+    """A dependency of the whole application: no route but a public one is open, and one that names no scope is closed.
 
     It goes by the route that was matched, not by the text of the path.
 
     Raises:
-        AuthenticationError: no key, or not the right one.
-        PermissionDeniedError: there is no key, and the caller is on another machine.
+        AuthenticationError: no key, or none that is valid.
+        PermissionDeniedError: the key has not the scope, or there are no keys and the caller is on another machine.
     """
-    if request.scope["route"].path in PUBLIC_ROUTES:
+    route = request.scope["route"]
+    gate: Gate = request.app.state.services.gate
+    if gate.is_public(route.path):
         return
-    if (refusal := request.app.state.services.gate.refusal(request)) is not None:
-        raise refusal
+    principal = gate.admit(request)
+    scope = scope_of(route)
+    if scope is None:
+        raise PermissionDeniedError("this route names no scope, so it is closed; that is a mistake of the server's")
+    if not principal.has(scope):
+        raise PermissionDeniedError(
+            f"the key {principal.name!r} has not the scope {scope.value!r}, which this needs; another key may have it"
+        )
+    request.state.principal = principal
+    request.state.key_name = principal.name
+    request_context.begin(request, principal)
 
 
-def _sent_keys(request: Request) -> list[str]:
-    """As the headers have them: bytes, read as Latin-1."""
-    keys = request.headers.getlist("x-api-key")
-    for value in request.headers.getlist("authorization"):
-        scheme, _, key = value.partition(" ")
-        if scheme.lower() == "bearer":
-            keys.append(key.strip())
+async def refuse_if_some_models(request: Request) -> None:
+    """A dependency of routes that tell of all models at once.
+
+    Raises:
+        PermissionDeniedError: the key is for some of them only.
+    """
+    principal: Principal = request.state.principal
+    if not principal.sees_all_models:
+        raise PermissionDeniedError(
+            f"the key {principal.name!r} is for some models, and this tells of all; ask for those of a model instead"
+        )
+
+
+def _sent_keys(request: Request) -> list[bytes]:
+    """As the headers have them."""
+    keys = []
+    for name, value in request.scope["headers"]:
+        if name == b"x-api-key":
+            keys.append(value)
+        elif name == b"authorization":
+            scheme, _, key = value.partition(b" ")
+            if scheme.lower() == b"bearer":
+                keys.append(key.strip())
     return [key for key in keys if key]
-
-
-def _digest(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()
 
 
 def _is_local(request: Request) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from fastapi import APIRouter, Request
 
+from hostler.keys import Scope
 from hostler.protocol.beams import MAX_BEAMS
 from hostler.protocol.capabilities import (
     RENDERING,
@@ -16,18 +17,21 @@ from hostler.protocol.capabilities import (
 from hostler.protocol.compare import MAX_COMPARED
 from hostler.protocol.conversation import MAX_CONTEXT_CHARS
 from hostler.protocol.fields import MAX_STOP_CHARS, MAX_STOP_STRINGS, MAX_STOP_TOKEN_IDS
-from hostler.protocol.model_answers import Capabilities, Limits
+from hostler.protocol.model_answers import Capabilities, Limits, PoolingAbilities
 from hostler.protocol.openai import MAX_CHOICES, MAX_LOGIT_BIAS
 from hostler.protocol.openai_chat import MAX_TOP_LOGPROBS
 from hostler.protocol.openai_completions import MAX_BEST_OF, MAX_LOGPROBS, MAX_SEQUENCES
 from hostler.protocol.openai_messages import MAX_MESSAGES
+from hostler.protocol.pooling import MAX_INPUTS
 from hostler.protocol.tokenizer import MAX_CHARS_TO_TOKENIZE, MAX_TOKENS_TO_SPELL
 from hostler.registry import ModelSpec
+from hostler.server.auth import needs
 from hostler.server.json_body import MAX_DEPTH
+from hostler.server.model_types import types_of_route
 from hostler.server.services import PathModel, Services, ServicesDep
-from hostler.types import ModelState
+from hostler.types import ModelState, PoolingFacts
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], dependencies=[needs(Scope.READ)])
 
 
 @router.get("/models/{model_id:model}/capabilities")
@@ -52,7 +56,8 @@ def _capabilities(services: Services, spec: ModelSpec, document: dict[str, Any])
             "revision": facts.revision,
             "chat_format": facts.chat_format.value,
             "chat_rendering": RENDERING[facts.chat_format],
-            "has_prompt_logprobs": not facts.is_encoder_decoder,
+            "has_prompt_logprobs": not facts.is_encoder_decoder and not spec.type.is_pooling,
+            "pooling": _pooling_of(facts.pooling),
         }
     )
     answer = {
@@ -63,7 +68,7 @@ def _capabilities(services: Services, spec: ModelSpec, document: dict[str, Any])
         "loaded": facts is not None,
         **known,
         "message_content": message_content(),
-        "routes": list(_routes(document, spec.id)),
+        "routes": list(_routes(document, spec)),
         "parameters": parameters(
             document["components"]["schemas"],
             default_max_length=spec.default_max_length,
@@ -97,6 +102,7 @@ def _limits(services: Services, spec: ModelSpec) -> Limits:
         max_chars_to_tokenize=MAX_CHARS_TO_TOKENIZE,
         max_tokens_to_detokenize=MAX_TOKENS_TO_SPELL,
         max_compared_models=MAX_COMPARED,
+        max_inputs=MAX_INPUTS,
         max_num_seqs=spec.max_num_seqs,
         max_num_batched_tokens=spec.max_num_batched_tokens,
         max_queued_requests=spec.max_queued_requests,
@@ -105,12 +111,20 @@ def _limits(services: Services, spec: ModelSpec) -> Limits:
     )
 
 
-def _routes(document: dict[str, Any], model_id: str) -> Iterator[str]:
-    """`METHOD /path` of what names the model in its path or its body."""
+def _pooling_of(facts: PoolingFacts | None) -> PoolingAbilities | None:
+    if facts is None:
+        return None
+    return PoolingAbilities(num_values=facts.num_values, labels=facts.labels, input_types=facts.input_types)
+
+
+def _routes(document: dict[str, Any], spec: ModelSpec) -> Iterator[str]:
+    """`METHOD /path` of what names the model in its path or its body, and asks models of its type."""
     schemas = document["components"]["schemas"]
     for path, operations in document["paths"].items():
+        if spec.type not in types_of_route(path):
+            continue
         for method, operation in operations.items():
             body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             fields = schemas.get(body.get("$ref", "").rpartition("/")[2], {}).get("properties", {})
             if "{model_id}" in path or "model" in fields or "models" in fields:
-                yield f"{method.upper()} {path.replace('{model_id}', model_id)}"
+                yield f"{method.upper()} {path.replace('{model_id}', spec.id)}"

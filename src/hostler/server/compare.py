@@ -7,9 +7,11 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hostler.errors import InvalidRequestError
+from hostler.keys import Scope
 from hostler.protocol.compare import CompareRequest
 from hostler.protocol.model_answers import CompareAnswer, ComparedAnswer, ComparedText
 from hostler.registry import ModelSpec
+from hostler.server.auth import needs
 from hostler.server.comparison import CompareResponse
 from hostler.server.generation import GenerationRun
 from hostler.server.json_body import JsonBody
@@ -17,7 +19,7 @@ from hostler.server.openapi import answer_of, body_of
 from hostler.server.rate_limits import count_request
 from hostler.server.services import Services, ServicesDep, resolve
 
-router = APIRouter(tags=["generation"], dependencies=[Depends(count_request)])
+router = APIRouter(tags=["generation"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)])
 
 _STREAM = (
     "With `stream`: server-sent events `{model_id, text, finish_reason}` of all models, and for each one with its whole"

@@ -8,6 +8,8 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from hostler.server.request_context import within_deadline
+
 
 class AwaitedResponse(Response):
     """JSON that takes time to come by, mostly for a model to load: a client that hangs up meanwhile is noticed, which a
@@ -22,7 +24,8 @@ class AwaitedResponse(Response):
         await while_connected(receive, self._send_answer(scope, receive, send))
 
     async def _send_answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = msgspec.json.encode(await self._answer())
+        async with within_deadline():
+            body = msgspec.json.encode(await self._answer())
         await Response(body, media_type="application/json")(scope, receive, send)
 
 

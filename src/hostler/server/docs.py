@@ -7,6 +7,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from hostler.errors import NotFoundError
+from hostler.keys import Scope
+from hostler.server.auth import needs
 
 _ASSETS = Path(__file__).parent / "assets"
 _MEDIA_TYPES = {
@@ -40,7 +42,7 @@ _REDOC_PAGE = """<!doctype html>
 </html>
 """
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[needs(Scope.READ)])
 
 
 @router.get("/openapi.json")

@@ -5,18 +5,20 @@ from typing import Any
 
 from hostler import errors
 from hostler.errors import HostlerError
+from hostler.protocol.anthropic_answers import AnthropicError
 from hostler.protocol.native_answers import NativeErrorBody, ValidationErrorBody
 from hostler.protocol.openai import ErrorBody
+from hostler.server.anthropic_errors import OVERLOADED, anthropic_body, anthropic_status, is_anthropic_path
 from hostler.server.auth import PUBLIC_ROUTES
 from hostler.server.errors import native_body, openai_body, row_for
 
 Classes = tuple[type[HostlerError], ...]
 
-ERROR_BODIES = (ErrorBody, NativeErrorBody, ValidationErrorBody)
+ERROR_BODIES = (AnthropicError, ErrorBody, NativeErrorBody, ValidationErrorBody)
 
 _ANY_ROUTE: Classes = (errors.InvalidRequestError, errors.PermissionDeniedError, errors.HostlerError)
 """The first of a malformed `Host`, the second of one that is not the server's, or of a page elsewhere."""
-_WITH_KEY: Classes = (errors.AuthenticationError, errors.ShuttingDownError)
+_WITH_KEY: Classes = (errors.AuthenticationError, errors.ShuttingDownError, errors.DeadlineError)
 _OF_MODEL: Classes = (errors.ModelNotFoundError, errors.GatedModelError, errors.ModelLoadError)
 """The last two where the hub is asked for a model that is not registered."""
 _OF_OTHERS: Classes = (errors.NotFoundError,)
@@ -62,9 +64,10 @@ def add_errors(path: str, operation: dict[str, Any]) -> None:
         }
     by_status: dict[int, list[type[HostlerError]]] = {}
     for cls in dict.fromkeys(_classes_of(path, operation)):
-        by_status.setdefault(row_for(cls("")).status, []).append(cls)
+        status = row_for(cls("")).status
+        by_status.setdefault(anthropic_status(status) if is_anthropic_path(path) else status, []).append(cls)
     for status, classes in sorted(by_status.items()):
-        responses[str(status)] = _response(status, classes, is_openai=is_openai) | responses.get(str(status), {})
+        responses[str(status)] = _response(path, status, classes) | responses.get(str(status), {})
 
 
 def _classes_of(path: str, operation: dict[str, Any]) -> Iterator[type[HostlerError]]:
@@ -85,16 +88,21 @@ def _classes_of(path: str, operation: dict[str, Any]) -> Iterator[type[HostlerEr
         yield from _OF_WORK
 
 
-def _response(status: int, classes: Iterable[type[HostlerError]], *, is_openai: bool) -> dict[str, Any]:
+def _example(path: str, status: int, error: HostlerError) -> AnthropicError | ErrorBody | NativeErrorBody:
+    if is_anthropic_path(path):
+        return anthropic_body(error, status, "8f14e45fceea167a")
+    return openai_body(error) if "/v1/" in path else native_body(error)
+
+
+def _response(path: str, status: int, classes: Iterable[type[HostlerError]]) -> dict[str, Any]:
     told = {cls.code: (cls.__doc__ or "").strip().splitlines()[0] for cls in classes}
-    examples = {
-        cls.code: openai_body(cls(told[cls.code])) if is_openai else native_body(cls(told[cls.code])) for cls in classes
-    }
+    examples = {cls.code: _example(path, status, cls(told[cls.code])) for cls in classes}
+    body = AnthropicError if is_anthropic_path(path) else ErrorBody if "/v1/" in path else NativeErrorBody
     response: dict[str, Any] = {
         "description": "  \n".join(f"`{code}`: {text}" for code, text in told.items()),
-        "content": _content(ErrorBody if is_openai else NativeErrorBody, examples),
+        "content": _content(body, examples),
     }
-    if status in (429, 503):
+    if status in (429, 503, OVERLOADED):
         description = "Seconds after which to try again; there where that can be told, and never more than 120."
         response["headers"] = {"retry-after": {"description": description, "schema": {"type": "integer", "minimum": 1}}}
     return response

@@ -15,8 +15,10 @@ from starlette.types import Scope
 
 from hostler import errors
 from hostler.errors import HostlerError
+from hostler.protocol.anthropic_answers import AnthropicError
 from hostler.protocol.native_answers import NativeErrorBody, ValidationErrorBody
 from hostler.protocol.openai import Error, ErrorBody
+from hostler.server.anthropic_errors import anthropic_body, anthropic_status, is_anthropic_path, request_id_of
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ TABLE: dict[type[HostlerError], Row] = {
     errors.QueueFullError: Row(429, "rate_limit_error"),
     errors.RateLimitError: Row(429, "rate_limit_error"),
     errors.WaitTimeoutError: Row(503, "server_error"),
+    errors.DeadlineError: Row(504, "server_error"),
     errors.EngineDeadError: Row(503, "server_error", retry_after_s=1.0),
     errors.EngineRequestError: Row(500, "server_error"),
     errors.ShuttingDownError: Row(503, "server_error"),
@@ -67,13 +70,30 @@ def row_for(error: HostlerError) -> Row:
     return next(TABLE[cls] for cls in type(error).__mro__ if cls in TABLE)
 
 
+_OF_ONE_MODEL = (
+    *("/v1/chat/completions", "/v1/completions"),
+    *("/v1/embeddings", "/v1/rerank", "/v1/score", "/v1/classify"),
+)
+"""Ends of the paths that name a model; the model's own name may have anything in it."""
+
+
+def is_anthropic(scope: Scope) -> bool:
+    """Whether a path belongs to Anthropic's interface."""
+    return is_anthropic_path(_path_of(scope))
+
+
+def _path_of(scope: Scope) -> str:
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path
+
+
 def is_openai(scope: Scope) -> bool:
     """Whether a path belongs to OpenAI's interface; decides the form of a body and nothing else."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return (
+    path = _path_of(scope)
+    return not is_anthropic(scope) and (
         path == "/v1"
         or path.startswith("/v1/")
-        or (path.startswith("/models/") and path.endswith(("/v1/chat/completions", "/v1/completions")))
+        or (path.startswith("/models/") and path.endswith(_OF_ONE_MODEL))
     )
 
 
@@ -107,8 +127,12 @@ def error_response(exc: Exception, scope: Scope) -> Response:
     error = translate(exc, scope)
     scope.setdefault("state", {})["error_code"] = error.code
     status = row_for(error).status
-    body: ErrorBody | NativeErrorBody | ValidationErrorBody = native_body(error)
-    if is_openai(scope):
+    headers = dict(exc.headers or {}) if isinstance(exc, HTTPException) else {}
+    body: ErrorBody | NativeErrorBody | ValidationErrorBody | AnthropicError = native_body(error)
+    if is_anthropic(scope):
+        status, headers["request-id"] = anthropic_status(status), request_id_of(scope)
+        body = anthropic_body(error, status, headers["request-id"])
+    elif is_openai(scope):
         body = openai_body(error)
     elif isinstance(exc, RequestValidationError):
         status = 422

@@ -13,6 +13,9 @@ from hostler.errors import EngineDeadError, HostlerError, InvalidRequestError, M
 from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelSpec
+from hostler.server import request_context
+from hostler.server.model_types import GENERATING, check_type
+from hostler.server.request_context import Deadline
 from hostler.server.wait_comments import wait_comment
 from hostler.telemetry.request_metrics import Generated
 from hostler.telemetry.timeline import Timeline
@@ -134,6 +137,7 @@ class GenerationRun:
         self.timeline = Timeline()
         self.answer: Answer | None = None
         """As far as it has come; `None` until the engine has accepted all of it."""
+        self._context = request_context.current()
         self._priority = priority
         self._keep_alive_s = keep_alive_s
         self._manager = manager
@@ -148,9 +152,13 @@ class GenerationRun:
         not so one that was ended by command.
 
         Raises:
+            DeadlineError: it cannot be had in the time that the request has.
             HostlerError: the model cannot be had, or a prompt does not suit it.
         """
-        self.answer = await self._open()
+        if self._context.deadline is not None:
+            await self._refuse_if_late(self._context.deadline)
+        async with request_context.within_deadline():
+            self.answer = await self._open()
         self.timeline.note_admission()
         return self.answer
 
@@ -184,11 +192,13 @@ class GenerationRun:
         """What is new, with the prompt it belongs to, already added to `answer`.
 
         Raises:
+            DeadlineError: the time that the request has is over.
             ModelUnloadedError, ShuttingDownError: the worker was ended by command.
             ServiceError: it failed.
         """
-        async with aclosing(self._merged()) as merged:
+        async with aclosing(self._context.in_time(self._merged())) as merged:
             async for i, delta in merged:
+                self._context.note_token()
                 self.timeline.note(i, delta)
                 answer.sequences[i][delta.index].add(delta)
                 answer.prompt_logprobs[i] += delta.prompt_logprobs
@@ -207,12 +217,21 @@ class GenerationRun:
         entries = self._manager.journal.last(model_id=self.spec.id)
         return wait_comment(self._manager.status(self.spec.id), entries, time.time())
 
+    async def _refuse_if_late(self, deadline: Deadline) -> None:
+        expected_s = (await self._manager.plan(self.spec)).expected_s
+        if expected_s is not None and expected_s > deadline.left_s():
+            raise deadline.error(
+                f"loading {self.spec.id} takes {expected_s:.1f} s, longer than the request has; load it before, or give"
+                " the request more time"
+            )
+
     def _abort_error(self) -> HostlerError:
         if self._manager.is_draining:
             return ShuttingDownError("the server is shutting down, and the time for answers that still ran is over")
         return ModelUnloadedError("the model was told to stop before the answer was complete")
 
     async def _acquire(self) -> ModelLease:
+        check_type(self.spec, GENERATING, "what generates text")
         self._lease = await self._manager.acquire(self.spec, keep_alive_s=self._keep_alive_s)
         self.timeline.note_lease()
         return self._lease
@@ -232,7 +251,9 @@ class GenerationRun:
 
     async def _hand_over(self, lease: ModelLease) -> Answer:
         async def generate(i: int, prompt: Prompt) -> None:
-            self._generations[i] = await lease.engine.generate(prompt, self.params, priority=self._priority)
+            self._generations[i] = await lease.engine.generate(
+                prompt, self.params, priority=self._priority, caller=self._context.caller
+            )
 
         prompts = self._prompts_for(lease.engine.facts)
         try:

@@ -1,13 +1,15 @@
 """`/metrics`, as Prometheus reads it."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from hostler.errors import NotFoundError
+from hostler.keys import Scope
+from hostler.server.auth import needs, refuse_if_some_models
 from hostler.server.services import ServicesDep
 
-router = APIRouter(tags=["system"])
+router = APIRouter(tags=["system"], dependencies=[needs(Scope.READ), Depends(refuse_if_some_models)])
 
 
 @router.get(

@@ -1,5 +1,6 @@
 """What is told about one registered model."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import cast
 
@@ -27,11 +28,16 @@ def model_row(services: Services, spec: ModelSpec) -> ModelRow:
         device=None if status.facts is None else status.facts.device,
         last_used=None if used_at is None else datetime.fromtimestamp(used_at, UTC).isoformat(),
         memory_bytes=sum(only_bytes(services.manager.reserved(spec.id)).values()),
-        pinned=spec.pinned,
+        pinned=status.is_pinned,
         keep_alive=spell_keep_alive(
             spec.keep_alive_s if status.asked_keep_alive_s is None else status.asked_keep_alive_s,
             services.settings.keep_alive_s,
         ),
+        state=status.state.value,
+        num_leases=status.num_leases,
+        num_waiting=status.num_waiting,
+        reserved=only_bytes(services.manager.reserved(spec.id)),
+        last_error=status.last_error,
     )
 
 
@@ -54,12 +60,18 @@ def model_details(services: Services, spec: ModelSpec) -> ModelDetails:
     return details
 
 
-def gated_ids(services: Services) -> list[str]:
-    return [model_id for model_id, spec in services.manager.registry.items() if spec.gated]
+def gated_ids(visible: Iterable[ModelSpec]) -> list[str]:
+    return [spec.id for spec in visible if spec.gated]
 
 
-async def auth_status(services: Services) -> AuthStatus:
-    gated = gated_ids(services)
+def loaded_among(services: Services, visible: Iterable[ModelSpec]) -> list[str]:
+    """Those in memory, in the manager's order."""
+    ids = {spec.id for spec in visible}
+    return [model_id for model_id in services.manager.loaded_ids() if model_id in ids]
+
+
+async def auth_status(services: Services, visible: Iterable[ModelSpec]) -> AuthStatus:
+    gated = gated_ids(visible)
     return AuthStatus(
         has_token=services.hub_account.has_token,
         token_accepted=await services.hub_account.is_token_accepted(),

@@ -5,19 +5,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from hostler.keys import Scope
 from hostler.protocol.native import ChatRequest, GenerateRequest
 from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer, GenerateAnswers, StreamedError, StreamedText
-from hostler.registry import ModelSpec
+from hostler.registry import ModelSpec, Registry
+from hostler.server.auth import needs
 from hostler.server.generation import GenerationRun, refuse_too_many
 from hostler.server.json_body import JsonBody
 from hostler.server.native_formats import ConversationFormat, GenerateFormat, GenerateManyFormat
 from hostler.server.openapi import answer_of, body_of
 from hostler.server.rate_limits import count_request
-from hostler.server.services import PathModel, Services, ServicesDep, resolve
+from hostler.server.services import PathModel, Services, ServicesDep, VisibleModels, resolve
 from hostler.server.streaming import GenerationResponse
 from hostler.types import ModelType
 
-router = APIRouter(tags=["generation"], dependencies=[Depends(count_request)])
+router = APIRouter(tags=["generation"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)])
 GenerateBody = Annotated[GenerateRequest, Depends(JsonBody(GenerateRequest))]
 ChatBody = Annotated[ChatRequest, Depends(JsonBody(ChatRequest))]
 
@@ -39,9 +41,9 @@ async def generate_with(spec: PathModel, services: ServicesDep, body: GenerateBo
 
 
 @router.post("/generate", **_generate)
-async def generate(request: Request, services: ServicesDep, body: GenerateBody) -> Response:
+async def generate(request: Request, services: ServicesDep, visible: VisibleModels, body: GenerateBody) -> Response:
     """The same with the first registered model of type text."""
-    return _generate_with(services, await _first(request, services, ModelType.TEXT), body)
+    return _generate_with(services, await _first(request, visible, ModelType.TEXT), body)
 
 
 @router.post("/models/{model_id:model}/chat", **_chat)
@@ -51,13 +53,13 @@ async def chat_with(spec: PathModel, services: ServicesDep, body: ChatBody) -> R
 
 
 @router.post("/chat", **_chat)
-async def chat(request: Request, services: ServicesDep, body: ChatBody) -> Response:
+async def chat(request: Request, services: ServicesDep, visible: VisibleModels, body: ChatBody) -> Response:
     """The same with the first registered model of type conversational."""
-    return _chat_with(services, await _first(request, services, ModelType.CONVERSATIONAL), body)
+    return _chat_with(services, await _first(request, visible, ModelType.CONVERSATIONAL), body)
 
 
-async def _first(request: Request, services: Services, model_type: ModelType) -> ModelSpec:
-    return await resolve(request, services.manager.registry.first_of_type(model_type).id)
+async def _first(request: Request, visible: list[ModelSpec], model_type: ModelType) -> ModelSpec:
+    return await resolve(request, Registry({spec.id: spec for spec in visible}).first_of_type(model_type).id)
 
 
 def _generate_with(services: Services, spec: ModelSpec, body: GenerateRequest) -> Response:

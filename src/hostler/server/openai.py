@@ -5,32 +5,34 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from hostler.keys import Scope
 from hostler.protocol.openai import ErrorBody, Model, ModelList
 from hostler.protocol.openai_chat import ChatCompletion, ChatCompletionBody, ChatCompletionChunk, ChatCompletionRequest
 from hostler.protocol.openai_completions import Completion, CompletionBody, CompletionChunk, CompletionRequest
 from hostler.registry import ModelSpec
+from hostler.server.auth import needs
 from hostler.server.generation import GenerationRun, refuse_too_many
 from hostler.server.json_body import JsonBody
 from hostler.server.openai_formats import ChatCompletionFormat, CompletionFormat
 from hostler.server.openapi import answer_of, body_of
 from hostler.server.rate_limits import count_request
-from hostler.server.services import PathModel, Services, ServicesDep, resolve
+from hostler.server.services import PathModel, Services, ServicesDep, VisibleModels, resolve
 from hostler.server.streaming import GenerationResponse
 
-router = APIRouter(tags=["OpenAI"], dependencies=[Depends(count_request)])
+router = APIRouter(tags=["OpenAI"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)])
 
 _STREAM = "With `stream`: server-sent events with OpenAI's chunks, then `[DONE]`."
 _chat: dict[str, Any] = answer_of(ChatCompletion, _STREAM, ChatCompletionChunk, ErrorBody)
 _completion: dict[str, Any] = answer_of(Completion, _STREAM, CompletionChunk, ErrorBody)
 
 
-@router.get("/v1/models")
-async def list_models(services: ServicesDep) -> ModelList:
-    """Every registered model."""
-    return ModelList(object="list", data=[_model(services, spec) for spec in services.manager.registry.values()])
+@router.get("/v1/models", dependencies=[needs(Scope.READ)])
+async def list_models(services: ServicesDep, visible: VisibleModels) -> ModelList:
+    """Every registered model that the key is for."""
+    return ModelList(object="list", data=[_model(services, spec) for spec in visible])
 
 
-@router.get("/v1/models/{model_id:model}")
+@router.get("/v1/models/{model_id:model}", dependencies=[needs(Scope.READ)])
 async def describe_model(spec: PathModel, services: ServicesDep) -> Model:
     """One registered model."""
     return _model(services, spec)

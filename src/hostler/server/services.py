@@ -8,12 +8,14 @@ from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
 from hostler.config import Settings
+from hostler.errors import ModelNotFoundError
 from hostler.lifecycle.manager import ModelManager
-from hostler.registry import ModelSpec
+from hostler.registry import ModelSpec, Registry
 from hostler.reloading import Reloader
 from hostler.server.auth import Gate
 from hostler.server.draining import Drain
 from hostler.server.hub_account import HubAccount
+from hostler.server.principal import Principal
 from hostler.server.rate_limits import RateLimits
 from hostler.server.streaming import StreamTiming
 
@@ -41,6 +43,11 @@ def _services(request: Request) -> Services:
     return services
 
 
+def _visible(request: Request) -> list[ModelSpec]:
+    principal: Principal = request.state.principal
+    return [spec for spec in _services(request).manager.registry.values() if principal.may_use(spec)]
+
+
 async def _resolve(request: Request, model_id: str) -> ModelSpec:
     """The model that a path names."""
     return await resolve(request, model_id)
@@ -50,10 +57,23 @@ async def resolve(request: Request, name: str) -> ModelSpec:
     """A model by id or Hugging Face name, noted for the request's line in the log.
 
     Raises:
-        ModelNotFoundError: none answers to it, and the hub has none, or may not be asked.
+        ModelNotFoundError: none answers to it, and the hub has none, or may not be asked; or the caller's key is not
+            for it, which looks the same, since what there is besides is none of its business.
         GatedModelError, ModelLoadError: as `Reloader.find`.
     """
-    spec = await _services(request).reloader.find(name)
+    services = _services(request)
+    principal: Principal = request.state.principal
+    if not principal.sees_all_models:
+        registry = services.manager.registry
+        is_allowed = (
+            principal.may_use(registry.resolve(name)) if registry.answers_to(name) else principal.may_name(name)
+        )
+        if not is_allowed:
+            raise ModelNotFoundError(
+                f"there is no model {name[:200]!r}, or this key is not for it (GET /models lists those that it is for)",
+                param="model",
+            )
+    spec = await services.reloader.find(name)
     request.state.model_id = spec.id
     return spec
 
@@ -67,13 +87,16 @@ async def resolve_or_usual(request: Request, name: str | None) -> ModelSpec:
         GatedModelError, ModelLoadError: as `Reloader.find`.
     """
     services = _services(request)
-    loaded_ids = services.manager.loaded_ids()
+    visible = Registry({spec.id: spec for spec in _visible(request)})
+    loaded_ids = [model_id for model_id in services.manager.loaded_ids() if model_id in visible]
     if name is None and len(loaded_ids) == 1:
         name = loaded_ids[0]
     if name is None:
-        name = services.settings.default_model or services.manager.registry.first().id
+        name = services.settings.default_model or visible.first().id
     return await resolve(request, name)
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
+VisibleModels = Annotated[list[ModelSpec], Depends(_visible)]
+"""The registered models that the caller may use."""
 PathModel = Annotated[ModelSpec, Depends(_resolve)]

@@ -7,7 +7,9 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import JSONResponse, Response
 
+from hostler.engine_client import EngineClient
 from hostler.errors import InvalidRequestError, ModelNotLoadedError, WaitTimeoutError
+from hostler.keys import Scope
 from hostler.lifecycle.journal import KEPT
 from hostler.lifecycle.plan import Plan
 from hostler.protocol.stable_answers import (
@@ -21,12 +23,13 @@ from hostler.protocol.stable_answers import (
     Verdict,
 )
 from hostler.registry import ModelSpec
+from hostler.server.auth import needs, refuse_if_some_models
 from hostler.server.event_stream import EventStream, event_of, resumable
 from hostler.server.openapi import answer_of
 from hostler.server.services import PathModel, Services, ServicesDep
-from hostler.types import ModelState, SamplingParams, TextPrompt
+from hostler.types import ModelState, ModelType, PoolingParams, PoolingTask, SamplingParams, TextPair, TextPrompt
 
-router = APIRouter(tags=["stable"])
+router = APIRouter(tags=["stable"], dependencies=[needs(Scope.READ)])
 
 MAX_EVENTS = 1000
 USUAL_EVENTS = 100
@@ -65,7 +68,7 @@ class EventsQuery:
 Asked = Annotated[EventsQuery, Depends()]
 
 
-@router.get("/events", **_events)
+@router.get("/events", **_events, dependencies=[Depends(refuse_if_some_models)])
 async def events(services: ServicesDep, asked: Asked) -> Response:
     """What happened to all models, and why."""
     return _tell(services, None, asked)
@@ -81,7 +84,9 @@ async def events_of(spec: PathModel, services: ServicesDep, asked: Asked) -> Res
 async def health_of(
     spec: PathModel,
     services: ServicesDep,
-    deep: Annotated[bool, Query(description="Have it answer one token, if it is in memory; else 503.")] = False,
+    deep: Annotated[
+        bool, Query(description="Have it answer one token, or read one word, if it is in memory; else 503.")
+    ] = False,
 ) -> ModelHealth:
     """How a model is. A deep check goes through its queue and counts as a request; none ever loads it."""
     answer = model_health(services, spec)
@@ -185,13 +190,27 @@ async def _seconds_to_token(services: Services, spec: ModelSpec) -> float:
     with lease:
         try:
             async with asyncio.timeout(deadline_s):
-                params = SamplingParams(max_tokens=1, temperature=0.0)
-                generation = await lease.engine.generate(TextPrompt(text="Hello"), params)
-                try:
-                    async for _ in generation:
-                        pass
-                finally:
-                    generation.abort()
+                await _ask_something(lease.engine, spec.type)
         except TimeoutError as exc:
-            raise WaitTimeoutError(f"model {spec.id!r} did not answer one token within {deadline_s:g} s") from exc
+            raise WaitTimeoutError(f"model {spec.id!r} did not answer within {deadline_s:g} s") from exc
     return time.perf_counter() - started
+
+
+async def _ask_something(engine: EngineClient, model_type: ModelType) -> None:
+    """The least that a model can do."""
+    match model_type:
+        case ModelType.EMBEDDING:
+            await engine.pool([TextPrompt(text="Hello")], PoolingParams(task=PoolingTask.EMBED, param="input"))
+        case ModelType.RERANKER:
+            pair = TextPair(text="Hello", text_pair="Hello")
+            await engine.pool([pair], PoolingParams(task=PoolingTask.SCORE, param="documents"))
+        case ModelType.CLASSIFIER:
+            await engine.pool([TextPrompt(text="Hello")], PoolingParams(task=PoolingTask.CLASSIFY, param="input"))
+        case _:
+            params = SamplingParams(max_tokens=1, temperature=0.0)
+            generation = await engine.generate(TextPrompt(text="Hello"), params)
+            try:
+                async for _ in generation:
+                    pass
+            finally:
+                generation.abort()

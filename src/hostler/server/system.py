@@ -8,6 +8,8 @@ import psutil
 from fastapi import APIRouter, Request, Response
 
 from hostler import __version__
+from hostler.errors import HostlerError
+from hostler.keys import Scope
 from hostler.protocol.native_answers import (
     AuthStatus,
     CudaDevice,
@@ -18,11 +20,12 @@ from hostler.protocol.native_answers import (
     SystemSummary,
     Welcome,
 )
-from hostler.server.model_rows import auth_status, only_bytes
-from hostler.server.services import Services, ServicesDep
+from hostler.server.auth import needs
+from hostler.server.model_rows import auth_status, loaded_among, only_bytes
+from hostler.server.services import Services, ServicesDep, VisibleModels
 from hostler.types import DeviceMemory
 
-router = APIRouter(tags=["system"])
+router = APIRouter(tags=["system"], dependencies=[needs(Scope.READ)])
 
 
 @router.get("/")
@@ -33,14 +36,26 @@ async def welcome() -> Welcome:
 
 @router.get("/health")
 async def health(request: Request, services: ServicesDep) -> Health:
-    """Whether the server answers, and what it holds; to callers without the key, the former alone."""
-    if services.gate.refusal(request) is not None:
+    """Whether the server answers, what the caller may do, and to a key that may read what the server holds; to callers
+    without a key that is needed, the first alone."""
+    try:
+        principal = services.gate.admit(request)
+    except HostlerError:
         return Health(status="healthy")
-    return Health(
+    caller = Health(
         status="healthy",
-        loaded_models=services.manager.loaded_ids(),
-        current_model=services.manager.current_model,
-        total_models_available=len(services.manager.registry),
+        scopes=[scope.value for scope in Scope if principal.has(scope)],
+        key_name=None if principal.key is None else principal.key.name,
+    )
+    if not principal.has(Scope.READ):
+        return caller
+    visible = {spec.id: spec for spec in services.manager.registry.values() if principal.may_use(spec)}
+    current_model = services.manager.current_model
+    return Health(
+        **caller,
+        loaded_models=loaded_among(services, visible.values()),
+        current_model=current_model if current_model in visible else None,
+        total_models_available=len(visible),
         system_info=SystemSummary(
             cuda_available=bool(services.manager.gpus.visible),
             memory_used_percent=psutil.virtual_memory().percent,
@@ -88,9 +103,9 @@ async def system(services: ServicesDep) -> SystemReport:
 
 
 @router.get("/auth/status")
-async def show_auth_status(services: ServicesDep) -> AuthStatus:
+async def show_auth_status(services: ServicesDep, visible: VisibleModels) -> AuthStatus:
     """Whether gated models can be had. Never any part of the token."""
-    return await auth_status(services)
+    return await auth_status(services, visible)
 
 
 def _torch_version() -> str | None:

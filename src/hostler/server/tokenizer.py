@@ -1,23 +1,23 @@
 """Native routes that ask a model's tokenizer. They load the model, since the tokenizer is where the model is."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hostler.engine_client import EngineClient
-from hostler.errors import EngineDeadError
+from hostler.keys import Scope
 from hostler.protocol.model_answers import DetokenizeAnswer, TokenizeAnswer, TokenizerInfo
 from hostler.protocol.tokenizer import DetokenizeRequest, TokenizeRequest
 from hostler.registry import ModelSpec
-from hostler.server.connected import AwaitedResponse
+from hostler.server.auth import needs
 from hostler.server.json_body import JsonBody
+from hostler.server.leased import ask_leased
 from hostler.server.openapi import body_of
 from hostler.server.rate_limits import count_request
 from hostler.server.services import PathModel, Services, ServicesDep, resolve_or_usual
 
-router = APIRouter(tags=["tokenizer"], dependencies=[Depends(count_request)])
+router = APIRouter(tags=["tokenizer"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)])
 TokenizeBody = Annotated[TokenizeRequest, Depends(JsonBody(TokenizeRequest))]
 DetokenizeBody = Annotated[DetokenizeRequest, Depends(JsonBody(DetokenizeRequest))]
 
@@ -69,14 +69,14 @@ def _tokenized(services: Services, spec: ModelSpec, body: TokenizeRequest) -> Re
             tokens=tokens, count=len(tokens), max_model_len=engine.facts.max_model_len, model_id=spec.id
         )
 
-    return _leased(services, spec, ask, body.keep_alive)
+    return ask_leased(services, spec, ask, body.keep_alive)
 
 
 def _detokenized(services: Services, spec: ModelSpec, body: DetokenizeRequest) -> Response:
     async def ask(engine: EngineClient) -> DetokenizeAnswer:
         return DetokenizeAnswer(prompt=await engine.detokenize(body.tokens), model_id=spec.id)
 
-    return _leased(services, spec, ask, body.keep_alive)
+    return ask_leased(services, spec, ask, body.keep_alive)
 
 
 def _described(services: Services, spec: ModelSpec) -> Response:
@@ -92,21 +92,4 @@ def _described(services: Services, spec: ModelSpec) -> Response:
             max_model_len=engine.facts.max_model_len,
         )
 
-    return _leased(services, spec, ask, None)
-
-
-def _leased(
-    services: Services, spec: ModelSpec, ask: Callable[[EngineClient], Awaitable[Any]], keep_alive_s: float | None
-) -> Response:
-    """The answer of a model that is held for the time of the question."""
-
-    async def answer() -> Any:
-        with await services.manager.acquire(spec, keep_alive_s=keep_alive_s) as lease:
-            try:
-                return await ask(lease.engine)
-            except EngineDeadError as exc:
-                if (loss := lease.loss()) is not None:
-                    raise loss from exc
-                raise
-
-    return AwaitedResponse(answer)
+    return ask_leased(services, spec, ask, None)

@@ -7,9 +7,14 @@ import signal
 import socket
 from collections.abc import Callable
 
+import msgspec
+
 from hostler.errors import EngineDeadError, ServiceError
+from hostler.logs import LogLevel
 from hostler.registry import ModelSpec
 from hostler.types import (
+    ANYBODY,
+    Caller,
     ChatPrompt,
     DeviceMemory,
     LoadProgress,
@@ -49,6 +54,7 @@ from hostler.worker.messages import (
     ReportHeartbeat,
     ReportTokenizer,
     RequestFailed,
+    SetLogLevel,
     SetNumThreads,
     Stop,
     Tokenize,
@@ -115,12 +121,14 @@ class WorkerClient:
         self._send(Load(spec=self._spec, config=self._config))
         return await asyncio.shield(self._loaded)
 
-    async def generate(self, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> "WorkerGeneration":
+    async def generate(
+        self, prompt: Prompt, params: SamplingParams, *, priority: int = 0, caller: Caller = ANYBODY
+    ) -> "WorkerGeneration":
         self._raise_if_dead()
         request_id = next(self._ids)
         generation = WorkerGeneration(params.n, lambda: self._abort(request_id))
         self._generations[request_id] = generation
-        self._send(Generate(request_id=request_id, prompt=prompt, params=params, priority=priority))
+        self._send(Generate(request_id=request_id, prompt=prompt, params=params, priority=priority, caller=caller))
         try:
             await generation.admitted
         except asyncio.CancelledError:
@@ -152,6 +160,12 @@ class WorkerClient:
 
     def set_num_threads(self, num_threads: int) -> None:
         self._send(SetNumThreads(num_threads=num_threads))
+
+    def set_log_level(self, level: LogLevel) -> None:
+        """Also where it has not begun to load."""
+        self._config = msgspec.structs.replace(self._config, log_level=level)
+        if self._on_progress is not None:  # `Load` is its first message, and has the level
+            self._send(SetLogLevel(level=level))
 
     async def wait_exited(self) -> str:
         return await asyncio.shield(self._exited)

@@ -4,10 +4,13 @@ Nothing is pickled, so a worker that was taken over by a model's code gets no co
 """
 
 from hostler.errors import HostlerError, ServiceError, subclasses_by_code
+from hostler.logs import LogForm, LogLevel
 from hostler.registry import ModelSpec
 from hostler.struct import Struct
 from hostler.types import (
+    ANYBODY,
     Admission,
+    Caller,
     ChatPrompt,
     DeviceMemory,
     LoadProgress,
@@ -31,7 +34,8 @@ class WorkerConfig(Struct, frozen=True):
     """Hub cache; `None`: huggingface_hub's own choice."""
     hostler_cache_dir: str
     hf_token: str | None
-    log_level: str
+    log_level: LogLevel
+    log_format: LogForm
     num_threads: int
     """Threads that torch computes with, until `SetNumThreads` says otherwise."""
 
@@ -50,7 +54,8 @@ class Generate(Struct, frozen=True, tag="generate"):
     prompt: Prompt
     params: SamplingParams
     priority: int = 0
-    """Lower is served earlier."""
+    """Lower is served earlier, among those of its caller."""
+    caller: Caller = ANYBODY
 
 
 class Pool(Struct, frozen=True, tag="pool"):
@@ -114,6 +119,12 @@ class SetNumThreads(Struct, frozen=True, tag="set_num_threads"):
     num_threads: int
 
 
+class SetLogLevel(Struct, frozen=True, tag="set_log_level"):
+    """Log from that level on. Not before `Load`; not answered."""
+
+    level: LogLevel
+
+
 class Stop(Struct, frozen=True, tag="stop"):
     """End the process now; what still runs is dropped."""
 
@@ -131,6 +142,7 @@ ToWorker = (
     | ReportDeviceMemory
     | ReportHeartbeat
     | SetNumThreads
+    | SetLogLevel
     | Stop
 )
 

@@ -124,6 +124,8 @@ class Preparing:
         if not isinstance(engine, Engine):
             raise InvalidRequestError("this model reads texts and writes none", param="model")
         prepared = engine.inputs.prepare(request_id, message.prompt, message.params, priority=message.priority)
+        for sequence in prepared.sequences:
+            sequence.caller = message.caller
         self._send(Admitted(request_id=request_id, admission=prepared.admission))
         # Under the lock: an abort that comes now is either seen here or follows the request to the engine.
         with self._lock:
