@@ -19,4 +19,5 @@ def test_every_error_has_an_example_for_each_of_its_codes(name: str, operation: 
             continue
         codes = set(described["examples"])
         assert codes
-        assert {TABLE[subclasses_by_code()[code]].status for code in codes} == {int(status)}
+        known = 503 if status == "529" else int(status)
+        assert {TABLE[subclasses_by_code()[code]].status for code in codes} == {known}

@@ -32,6 +32,7 @@ STREAMS: dict[str, tuple[str, dict[str, Any]]] = {
     "native-texts": ("/models/tiny-text/generate", {"texts": ["a b", "c"], "max_new_tokens": 1}),
     "native-compare": ("/compare", {"models": ["tiny-text"], "text": "a b", "max_new_tokens": 2}),
     "native-chat": ("/models/tiny-chat/chat", {"message": "hi", "max_length": 2}),
+    "messages": ("/v1/messages", CHAT),
     "responses": ("/v1/responses", {"model": "tiny-chat", "input": "hi", "max_output_tokens": 2}),
     "error-before-headers": (CHAT_PATH, CHAT | {"max_tokens": 5000}),
 }

@@ -31,7 +31,7 @@ class InputPart(RequestBody):
     def _without_bookkeeping(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        refuse_kind(data.get("type"), _PART_KINDS, "input", "content parts", "send text")
+        refuse_kind(data.get("type"), _PART_KINDS, "input", "content parts of input", "send text")
         if data.get("type") == "refusal" and "refusal" in data:
             return {"type": "output_text", "text": data["refusal"]}
         dropped = ("annotations", "logprobs", "prompt_cache_breakpoint")
@@ -129,7 +129,7 @@ def _kind_of(item: Any) -> str | None:
             ' "store": false)',
             param="input",
         )
-    refuse_kind(kind, _ITEM_KINDS, "input", "items", "leave such items out")
+    refuse_kind(kind, _ITEM_KINDS, "input", "items of input", "leave such items out")
     return "message" if kind is None else str(kind)
 
 

@@ -65,7 +65,11 @@ class ResponsesFunctionChoice(RequestBody):
 def _refuse_built_in(value: Any) -> Any:
     if isinstance(value, dict):
         refuse_kind(
-            value.get("type"), {"function"}, "tool_choice", "tool choices", "use none, auto, required or a function"
+            value.get("type"),
+            {"function"},
+            "tool_choice",
+            "values of tool_choice",
+            "use none, auto, required or a function",
         )
     return value
 

@@ -7,6 +7,39 @@ _SPEED = {"type": "object", "properties": {"speed": {"type": "integer"}}, "requi
 _QUESTION = "Which horse is the fastest?"
 
 DIALECT_FIELDS: dict[str, Any] = {
+    "AnthropicToolChoice.name": "weather",
+    "AnthropicToolChoice.type": "tool",
+    "budget_tokens": 1024,
+    "CustomTool.description": "The weather in a city",
+    "CustomTool.name": "weather",
+    "CustomTool.strict": True,
+    "CustomTool.type": "custom",
+    "disable_parallel_tool_use": False,
+    "display": "summarized",
+    "input_schema": _WEATHER,
+    "is_error": False,
+    "CountTokensRequest.tool_choice": {"type": "auto"},
+    "CountTokensRequest.tools": [{"name": "weather", "input_schema": _WEATHER}],
+    "MessagesRequest.tool_choice": {"type": "auto"},
+    "MessagesRequest.tools": [{"name": "weather", "input_schema": _WEATHER}],
+    "output_config": {"format": {"type": "json_schema", "schema": _SPEED}},
+    "OutputOptions.effort": "low",
+    "OutputOptions.format": {"type": "json_schema", "schema": _SPEED},
+    "OutputSchema.schema": _SPEED,
+    "OutputSchema.type": "json_schema",
+    "stop_sequences": ["\n\n"],
+    "system": "Be brief.",
+    "thinking": {"type": "enabled", "budget_tokens": 1024},
+    "ThinkingBlockParam.thinking": "A city is meant.",
+    "ThinkingBlockParam.type": "thinking",
+    "ThinkingOptions.type": "enabled",
+    "tool_use_id": "call_1",
+    "ToolResultBlockParam.content": "Rain",
+    "ToolResultBlockParam.type": "tool_result",
+    "ToolUseBlockParam.input": {"city": "Lyon"},
+    "ToolUseBlockParam.name": "weather",
+    "ToolUseBlockParam.type": "tool_use",
+    "TurnParam.content": _QUESTION,
     "call_id": "call_1",
     "include": ["message.output_text.logprobs"],
     "include_obfuscation": False,
@@ -53,9 +86,29 @@ DIALECT_FIELDS: dict[str, Any] = {
     "truncation": "disabled",
 }
 
+_MESSAGE_USAGE = {
+    "input_tokens": 12,
+    "cache_creation_input_tokens": 0,
+    "cache_read_input_tokens": 0,
+    "output_tokens": 3,
+    "output_tokens_details": {"thinking_tokens": 0},
+}
 _PLACE: dict[str, Any] = {"item_id": "msg_1f0c", "output_index": 0, "content_index": 0}
 
 DIALECT_EVENTS: dict[str, dict[str, Any]] = {
+    "ContentBlockStart": {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    "ContentBlockDelta": {
+        "type": "content_block_delta",
+        "index": 0,
+        "delta": {"type": "text_delta", "text": "The"},
+    },
+    "ContentBlockStop": {"type": "content_block_stop", "index": 0},
+    "MessageDelta": {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+        "usage": _MESSAGE_USAGE,
+    },
+    "MessageStop": {"type": "message_stop"},
     "OutputTextDelta": {
         "type": "response.output_text.delta",
         "sequence_number": 4,
