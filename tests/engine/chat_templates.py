@@ -36,4 +36,25 @@ MARKED = (
     "{% else %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+_TURNS = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}"
+    "{% for call in message.tool_calls or [] %}CALL{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+HERMES = (
+    "{% if tools %}<|im_start|>system\nYour functions:\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}"
+    'To call one: <tool_call>\n{"name": ..., "arguments": ...}\n</tool_call><|im_end|>\n{% endif %}'
+) + _TURNS.replace("CALL", "<tool_call>\n{{ call.function | tojson }}\n</tool_call>")
+LLAMA = (
+    "{% if tools %}<|im_start|>system\n{% for tool in tools %}{{ tool | tojson(indent=4) }}\n{% endfor %}"
+    'Answer as {"name": function, "parameters": dictionary of arguments}.<|im_end|>\n{% endif %}'
+) + _TURNS.replace("CALL", "{{ call.function | tojson }}")
+MISTRAL = "{% if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}[/AVAILABLE_TOOLS]{% endif %}" + _TURNS.replace(
+    "CALL", "[TOOL_CALLS] [{{ call.function | tojson }}]"
+)
+MISTRAL_NAMED = "{% if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}[/AVAILABLE_TOOLS]{% endif %}" + _TURNS.replace(
+    "CALL", "[TOOL_CALLS]{{ call.function.name }}[ARGS]{{ call.function.arguments | tojson }}"
+)
+OF_TOOLS = {"hermes": HERMES, "llama": LLAMA, "mistral": MISTRAL, "mistral_named": MISTRAL_NAMED}
+"""Those that tell a model of tools, each in the form in which its family calls them."""
 ALL = {"chatml": CHATML, "no_system": NO_SYSTEM, "tools": TOOLS, "reasoning": REASONING, "marked": MARKED}

@@ -21,7 +21,7 @@ from hostler.engine.text.chat_template import render
 from hostler.engine.text.input_processor import InputProcessor, ModelLimits
 from hostler.engine.text.output_processor import OutputProcessor
 from hostler.errors import HostlerError
-from hostler.types import Admission, ChatFormat, FinishReason, Prompt, SamplingParams, TokenLogprobs
+from hostler.types import Admission, ChatFormat, FinishReason, Prompt, SamplingParams, TokenDelta, TokenLogprobs
 from tests.tiny_models import MAX_POSITIONS
 
 FEW = frozenset({"gpt2", "bloom", "llama", "gemma3", "mistral", "falcon", "mamba2", "jamba", "t5", "bart", "marian"})
@@ -85,6 +85,7 @@ class Collected:
     finish_reason: FinishReason | None = None
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprobs] = field(default_factory=list)
+    deltas: list[TokenDelta] = field(default_factory=list, compare=False)
 
 
 class TinyEngine:
@@ -127,6 +128,7 @@ class TinyEngine:
         for request_id, delta in output.deltas:
             collected = self.sequences[request_id, delta.index]
             assert collected.finish_reason is None, "a delta after the last one"
+            collected.deltas.append(delta)
             collected.text += delta.text
             collected.token_ids += delta.token_ids
             collected.num_cached_tokens += delta.num_cached_tokens

@@ -225,7 +225,8 @@ class CallParser:
             closer = self._match(self._closer)
             if closer is PENDING:
                 return False
-            self._buffer = self._buffer[closer.end() if closer else 0 :]
+            is_cut_off = self._is_last and self._syntax.closer.startswith(self._buffer.strip())
+            self._buffer = "" if is_cut_off else self._buffer[closer.end() if closer else 0 :]
         elif not self._syntax.name_end:
             following = self._match(_NEXT)
             list_end = self._match(_LIST_END) if self._is_listed else None

@@ -25,9 +25,11 @@ class ResponseTemplateParser:
         *,
         is_parallel: bool = True,
     ) -> None:
-        """`prompt_text`: special tokens included; some templates begin an answer there."""
+        """`prompt_text`: special tokens included; some templates begin an answer there. `tools`: without any, what
+        looks like a call is text."""
         self._parser = ResponseParser(dict(template), prefix=prompt_text, tools=list(tools))
         self._syntax = CallSyntax()
+        self._has_tools = bool(tools)
         self._is_parallel = is_parallel
         self._is_over = False
         self._is_broken = False
@@ -72,6 +74,9 @@ class ResponseTemplateParser:
                     self._called += event["text"]
                 case "region_chunk", field if field in _REASONING:
                     new.reasoning += event["text"]
+                case "region_close", "tool_calls" if not self._has_tools:
+                    self._say(new, self._called)
+                    self._called = ""
                 case "region_close", "tool_calls":
                     self._called = ""
                     calls = event["value"]
