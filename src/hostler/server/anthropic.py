@@ -6,11 +6,13 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hostler.engine_client import EngineClient
+from hostler.keys import Scope
 from hostler.protocol import anthropic_answers
 from hostler.protocol.anthropic import CountTokensRequest, MessagesRequest
 from hostler.protocol.anthropic_answers import AnthropicMessage, TokensCount
 from hostler.server.anthropic_errors import request_id_of
 from hostler.server.anthropic_formats import MessagesFormat
+from hostler.server.auth import needs
 from hostler.server.generation import GenerationRun
 from hostler.server.json_body import JsonBody
 from hostler.server.leased import ask_leased
@@ -25,7 +27,9 @@ async def name_request(request: Request) -> None:
     request.state.answer_headers["request-id"] = request_id_of(request.scope)
 
 
-router = APIRouter(tags=["Anthropic"], dependencies=[Depends(name_request), Depends(count_request)])
+router = APIRouter(
+    tags=["Anthropic"], dependencies=[needs(Scope.INFERENCE), Depends(name_request), Depends(count_request)]
+)
 
 _STREAM = "With `stream`: server-sent events, each named as the `type` in its data; `message_stop` is the last."
 _messages: dict[str, Any] = answer_of(AnthropicMessage, _STREAM, *anthropic_answers.STREAM_EVENTS, ends=False)
