@@ -56,6 +56,18 @@ from hostler.protocol.native_answers import Health
             "/models/gpt2/tokenize",
             {"messages": [{"role": "user", "content": "Hi"}], "add_special_tokens": False},
         ),
+        (
+            lambda: calls.embed(("Hi", "Ho"), "a/b", {"dimensions": 2}),
+            "POST",
+            "/models/a%2Fb/v1/embeddings",
+            {"input": ["Hi", "Ho"], "dimensions": 2},
+        ),
+        (
+            lambda: calls.rerank("Hi", ("Ho",), "bge", {"top_n": 1}),
+            "POST",
+            "/models/bge/v1/rerank",
+            {"query": "Hi", "documents": ["Ho"], "top_n": 1},
+        ),
         (lambda: calls.detokenize((1, 2), None), "POST", "/detokenize", {"tokens": [1, 2]}),
         (lambda: calls.compare(["a"], "Hi", None, {}), "POST", "/compare", {"models": ["a"], "text": "Hi"}),
         (
@@ -144,3 +156,10 @@ def test_a_list_of_problems_becomes_one_sentence_and_names_the_field() -> None:
     assert isinstance(error, InvalidRequestError)
     assert error.message == "body.temperature: too hot; body.text: Field required"
     assert error.param == "temperature"
+
+
+def test_an_error_of_a_route_of_openais_is_read_too() -> None:
+    body = {"error": {"message": "no text", "type": "invalid_request_error", "param": "input", "code": "invalid_value"}}
+    error = calls.read_error(400, json.dumps(body).encode())
+    assert (type(error), error.message, error.param) == (InvalidRequestError, "no text", "input")
+    assert type(calls.read_error(502, b'{"error": {"message": "bad gateway"}}')) is ServiceError

@@ -339,3 +339,22 @@ def test_a_model_that_fails_its_deep_check_raises_why() -> None:
 
     with blocking(answer) as client, pytest.raises(ModelNotLoadedError, match="is unloaded"):
         client.model_health("x", deep=True)
+
+
+async def test_vectors_and_rankings_come_as_lists_from_both_clients() -> None:
+    usage = {"prompt_tokens": 2, "total_tokens": 2}
+    vectors = [{"object": "embedding", "index": index, "embedding": [0.5, index]} for index in range(2)]
+    ranked = [{"index": 1, "relevance_score": 0.9, "document": {"text": "b"}}, {"index": 0, "relevance_score": 0.1}]
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/v1/embeddings"):
+            return httpx2.Response(200, json={"object": "list", "model": "m", "data": vectors, "usage": usage})
+        head = {"id": "rerank-1", "model": "m", "created": 1, "usage": usage}
+        return httpx2.Response(200, json=head | {"results": ranked})
+
+    with blocking(answer) as client:
+        assert client.embed(["a", "b"], model="m") == [[0.5, 0.0], [0.5, 1.0]]
+        assert client.rerank("q", ["a", "b"], model="m") == ranked
+    async with asynchronous(answer) as async_client:
+        assert await async_client.embed(["a", "b"], model="m") == [[0.5, 0.0], [0.5, 1.0]]
+        assert await async_client.rerank("q", ["a", "b"], model="m") == ranked

@@ -125,6 +125,7 @@ async def serving(
     *,
     client_host: str = "127.0.0.1",
     base_url: str = "http://localhost",
+    models: dict[str, dict[str, Any]] = MODELS,
     read_catalogue: Callable[[], tuple[Settings, Registry]] | None = None,
     look_up: LookUp | None = None,
     estimates: Mapping[str, Estimate] | None = None,
@@ -137,6 +138,7 @@ async def serving(
     app, manager = make_app(
         launcher,
         Settings(**settings),
+        models=models,
         read_catalogue=read_catalogue,
         look_up=look_up,
         estimates=estimates,

@@ -21,6 +21,7 @@ OF_A_LOAD = {
     "chat_format",
     "chat_rendering",
     "has_prompt_logprobs",
+    "pooling",
 }
 
 

@@ -2,7 +2,7 @@
 
 from hostler.client.asynchronous import AsyncHostler
 from hostler.client.blocking import Hostler
-from hostler.client.calls import Conversation, GenerateOptions, SamplingOptions
+from hostler.client.calls import Conversation, EmbedOptions, GenerateOptions, RerankOptions, SamplingOptions
 from hostler.client.connection import ServerConnectionError
 from hostler.client.event_streams import AsyncEventStream, EventStream
 from hostler.client.streams import AnswerStream, AsyncAnswerStream, AsyncComparisonStream, ComparisonStream
@@ -15,9 +15,11 @@ __all__ = [
     "AsyncHostler",
     "ComparisonStream",
     "Conversation",
+    "EmbedOptions",
     "EventStream",
     "GenerateOptions",
     "Hostler",
+    "RerankOptions",
     "SamplingOptions",
     "ServerConnectionError",
 ]

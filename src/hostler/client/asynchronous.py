@@ -7,7 +7,15 @@ from typing import Self, Unpack
 import httpx2
 
 from hostler.client import calls
-from hostler.client.calls import Answer, Call, Conversation, GenerateOptions, SamplingOptions
+from hostler.client.calls import (
+    Answer,
+    Call,
+    Conversation,
+    EmbedOptions,
+    GenerateOptions,
+    RerankOptions,
+    SamplingOptions,
+)
 from hostler.client.connection import DEFAULT_TIMEOUT_S, DEFAULT_URL, connection_errors, raise_for_error, timeouts
 from hostler.client.event_streams import AsyncEventStream
 from hostler.client.streams import AsyncAnswerStream, AsyncComparisonStream
@@ -22,6 +30,7 @@ from hostler.protocol.native_answers import (
     ModelDetails,
     ModelRow,
 )
+from hostler.protocol.ranking import RankedDocument
 from hostler.protocol.stable_answers import ModelHealth, PlanAnswer
 
 
@@ -121,6 +130,16 @@ class AsyncHostler:
     async def detokenize(self, tokens: Sequence[int], *, model: str | None = None) -> DetokenizeAnswer:
         """The text that token ids spell, special tokens included. Loads the model."""
         return await self._send(calls.detokenize(tokens, model))
+
+    async def embed(self, texts: Sequence[str], *, model: str, **options: Unpack[EmbedOptions]) -> list[list[float]]:
+        """A vector of each text, by a model of type embedding."""
+        return calls.vectors_of(await self._send(calls.embed(texts, model, options)))
+
+    async def rerank(
+        self, query: str, documents: Sequence[str], *, model: str, **options: Unpack[RerankOptions]
+    ) -> list[RankedDocument]:
+        """How well each document answers the query, the best first, by a model of type reranker or embedding."""
+        return (await self._send(calls.rerank(query, documents, model, options)))["results"]
 
     async def capabilities(self, model: str) -> Capabilities:
         """Which values each parameter takes, every limit, and what is known of the model. Loads nothing."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from hostler.errors import HostlerError, InvalidRequestError, RequestError, ServiceError, subclasses_by_code
+from hostler.protocol.embeddings import EmbeddingAnswer
 from hostler.protocol.model_answers import Capabilities, CompareAnswer, DetokenizeAnswer, TokenizeAnswer
 from hostler.protocol.native_answers import (
     AuthStatus,
@@ -20,6 +21,7 @@ from hostler.protocol.native_answers import (
     ModelDetails,
     ModelRow,
 )
+from hostler.protocol.ranking import RerankAnswer
 from hostler.protocol.stable_answers import EventsPage, ModelHealth, PlanAnswer
 from hostler.types import EarlyStopping
 
@@ -51,6 +53,30 @@ class GenerateOptions(SamplingOptions, total=False):
     """Besides, for `generate`."""
 
     num_return_sequences: int
+
+
+class EmbedOptions(TypedDict, total=False):
+    """What may be asked of vectors."""
+
+    dimensions: int
+    """The first so many numbers of each, made one of length 1 again."""
+    input_type: str
+    """Name of the model's prompt that is put before each text, such as `query`."""
+    truncate_prompt_tokens: int
+    """Cut each text to so many tokens; -1: to what the model takes. Without it, one that is too long is an error."""
+    keep_alive: float | str
+
+
+class RerankOptions(TypedDict, total=False):
+    """What may be asked of a ranking."""
+
+    top_n: int
+    """So many of the best."""
+    return_documents: bool
+    """Put each document beside its score."""
+    truncate_prompt_tokens: int
+    """As in `EmbedOptions`, of the query and a document together."""
+    keep_alive: float | str
 
 
 @dataclass(frozen=True)
@@ -134,6 +160,20 @@ def capabilities(model: str) -> Call[Capabilities]:
     return Call("GET", f"{_path_of(model)}/capabilities", Capabilities)
 
 
+def embed(texts: Sequence[str], model: str, options: EmbedOptions) -> Call[EmbeddingAnswer]:
+    return Call("POST", f"{_path_of(model)}/v1/embeddings", EmbeddingAnswer, {"input": list(texts), **options})
+
+
+def rerank(query: str, documents: Sequence[str], model: str, options: RerankOptions) -> Call[RerankAnswer]:
+    body: dict[str, object] = {"query": query, "documents": list(documents), **options}
+    return Call("POST", f"{_path_of(model)}/v1/rerank", RerankAnswer, body)
+
+
+def vectors_of(answer: EmbeddingAnswer) -> list[list[float]]:
+    """In the order of the texts."""
+    return [item["embedding"] for item in answer["data"] if not isinstance(item["embedding"], str)]
+
+
 def compare(
     models: Sequence[str], text: str | None, message: str | Conversation | None, options: SamplingOptions
 ) -> Call[CompareAnswer]:
@@ -177,10 +217,13 @@ def read_error(status: int, content: bytes) -> HostlerError:
         body = None
     if not isinstance(body, dict):
         body = {}
+    by_status = ServiceError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else RequestError
+    if isinstance(error := body.get("error"), dict):  # as OpenAI's routes have it
+        param = error.get("param")
+        return subclasses_by_code().get(str(error.get("code")), by_status)(str(error.get("message")), param=param)
     detail = body.get("detail") or f"the server answered with status {status}"
     if isinstance(detail, list):
         return InvalidRequestError("; ".join(_describe(problem) for problem in detail), param=_param_of(detail))
-    by_status = ServiceError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else RequestError
     return subclasses_by_code().get(str(body.get("code")), by_status)(str(detail))
 
 

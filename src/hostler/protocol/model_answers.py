@@ -104,6 +104,8 @@ class Limits(TypedDict):
     """Of a text or a conversation."""
     max_tokens_to_detokenize: int
     max_compared_models: int
+    max_inputs: int
+    """Texts to embed or to label, documents to rank, pairs to score."""
     max_num_seqs: int
     """Sequences that the model works on at once, of all requests."""
     max_num_batched_tokens: int
@@ -121,6 +123,17 @@ class NotSupported(TypedDict):
 
     chat_completions: list[str]
     completions: list[str]
+
+
+class PoolingAbilities(TypedDict):
+    """Of a model that reads whole texts."""
+
+    num_values: int
+    """Of each text: dimensions of its vector, labels, or the one score."""
+    labels: list[str]
+    """Of a classifier."""
+    input_types: list[str]
+    """Names of the prompts that an encoder knows."""
 
 
 class Capabilities(TypedDict):
@@ -146,6 +159,8 @@ class Capabilities(TypedDict):
     """Kinds of parts that the content of a message may have."""
     has_prompt_logprobs: bool | None
     """Whether `echo` with `logprobs` is possible."""
+    pooling: PoolingAbilities | None
+    """Null also where the model writes text."""
     routes: list[str]
     """Those that ask this model, by path or by a field of the body."""
     parameters: dict[str, dict[str, Parameter]]

@@ -22,14 +22,14 @@ MAX_SEQUENCES = 1024
 Prompts = list[TextPrompt | TokenPrompt]
 
 
-def _read_prompts(value: Any) -> Prompts:
-    """One string, several, one list of token ids, or several: always a list of prompts."""
+def read_prompts(value: Any, most: int = MAX_SEQUENCES) -> Prompts:
+    """One string, several, one list of token ids, or several: always a list of prompts, `most` of them at most."""
     if isinstance(value, str):
         return [TextPrompt(text=value)]
     if not isinstance(value, list) or not value:
         raise ValueError("Input should be a string, a list of strings, a list of token ids or a list of such lists")
-    if len(value) > MAX_SEQUENCES and isinstance(value[0], str | list):
-        raise ValueError(f"Input should have at most {MAX_SEQUENCES} prompts, not {len(value)}")
+    if len(value) > most and isinstance(value[0], str | list):
+        raise ValueError(f"Input should have at most {most} prompts, not {len(value)}")
     if all(isinstance(item, str) for item in value):
         return [TextPrompt(text=text) for text in value]
     if all(isinstance(item, list) for item in value):
@@ -48,7 +48,7 @@ def _token_ids(value: list[Any]) -> list[int]:
 
 
 _TOKENS_SCHEMA = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
-_PROMPT_SCHEMA = {
+PROMPT_SCHEMA = {
     "anyOf": [
         {"type": "string"},
         {"type": "array", "items": {"type": "string"}, "minItems": 1},
@@ -63,7 +63,7 @@ class CompletionBody(SamplingRequest):
 
     model: str | None = None
     """A registered id or Hugging Face name."""
-    prompt: Annotated[Prompts, PlainValidator(_read_prompts), WithJsonSchema(_PROMPT_SCHEMA)]
+    prompt: Annotated[Prompts, PlainValidator(read_prompts), WithJsonSchema(PROMPT_SCHEMA)]
     """Several prompts are answered at once; the choices of the first come first."""
     max_tokens: Annotated[Integer, Field(ge=0, le=MAX_TOKENS)] | None = None
     """New tokens at most, per choice. 0, with `echo`: the prompt alone. Default 16."""

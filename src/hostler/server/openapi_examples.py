@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from hostler.server.dialect_examples import DIALECT_EVENTS, DIALECT_FIELDS
+from hostler.server.pooling_examples import POOLING_FIELDS
 
 _MODEL = "smollm2-135m"
 _WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -107,7 +108,7 @@ FIELDS: dict[str, Any] = {
     "MessageToolCall.type": "function",
     "type": "text",
     "typical_p": 0.95,
-} | DIALECT_FIELDS
+} | DIALECT_FIELDS | POOLING_FIELDS
 """By the name of the field or parameter, and by `Schema.field` where one name means several things."""
 
 
