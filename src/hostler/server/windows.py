@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.errors import StorageError
 from pydantic import SecretStr
@@ -92,7 +91,7 @@ class Windows:
         except ValueError as exc:
             raise ConfigError("LIMITS_REDIS_URL should be such as redis://host:6379/0") from exc
         return RedisStorage(
-            "async+redis://-",
+            "async+redis://localhost:6379",  # it wants one; the pool knows the real one
             wrap_exceptions=True,
             implementation="redispy",
             key_prefix="HOSTLER",
@@ -118,7 +117,7 @@ class Windows:
 
 
 def _key(who: str, what: str) -> str:
-    return RateLimitItemPerMinute(1, namespace="HOSTLER").key_for(what, who)
+    return f"{what}/{who}"
 
 
 def _left(limit: int, lacking: int, previous: int, previous_s: float, current: int, current_s: float) -> Left:
@@ -131,8 +130,9 @@ def _left(limit: int, lacking: int, previous: int, previous_s: float, current: i
     reset_s = current_s if current else previous_s if previous else 0.0
     retry_after_s = 0.0
     if lacking:
-        room = limit - min(lacking, limit)
-        if current <= room and previous:
+        # Fractions of what was used do not count, so that it may come to just under this.
+        room = limit - min(lacking, limit) + 1
+        if current < room and previous:
             retry_after_s = previous_s - (room - current) * WINDOW_S / previous
         elif current:
             retry_after_s = ends_in_s + WINDOW_S * (1 - min(room, current) / current)
