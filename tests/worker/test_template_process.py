@@ -140,11 +140,19 @@ async def test_a_renderer_that_died_while_it_had_nothing_to_do_is_replaced_unnot
     assert await worker.tokenize(chat("The grey mare")) == good
 
 
-async def test_a_model_that_is_asked_no_conversation_has_no_renderer_and_a_worker_leaves_none(
-    worker: WorkerClient,
+async def test_a_model_without_a_template_has_no_renderer(
+    launcher: ForkserverLauncher, folders: dict[str, Path]
 ) -> None:
+    worker = await loaded(launcher, folders["gpt2"])
     assert renderer_of(worker) is None
+    await worker.stop()
+
+
+async def test_a_renderer_is_there_with_the_model_and_a_worker_leaves_none(worker: WorkerClient) -> None:
+    renderer = renderer_of(worker)
+    assert renderer is not None
     await worker.tokenize(chat("Hello"))
+    assert renderer_of(worker) == renderer
     forkserver = psutil.Process(worker.pid).parent()
     assert forkserver is not None
     family = [worker.pid, *(process.pid for process in psutil.Process(worker.pid).children(recursive=True))]

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from transformers import PreTrainedTokenizerBase
 
+from hostler.logs import configure_logging
 from hostler.models.tokenizer import TokenizerCache
 from hostler.registry import ModelSpec
 from hostler.worker import process
@@ -134,6 +135,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     adopt_orphans()
+    configure_logging("WARNING")
     make_ready()
     Forkserver(socket.socket(fileno=int(sys.argv[1]))).serve()
 

@@ -24,7 +24,6 @@ from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.factory import Engine, build_engine
 from hostler.engine.pooling.factory import PoolingEngine, build_pooling_engine
-from hostler.engine.text import chat_template
 from hostler.errors import HostlerError, ModelLoadError
 from hostler.logs import configure_logging
 from hostler.models.loader import foreign_errors_translated, load_model
@@ -84,8 +83,8 @@ def main(gateway: socket.socket, read_tokenizer: ReadTokenizer, tell_used: TellU
     # prepared. With the usual 5 ms, a step beside long texts took 2.2 times as long as alone; now 1.3 times.
     sys.setswitchinterval(0.0005)
     # Before there is another thread, or a model.
-    render = TemplateProcess.start(gateway).render
-    Worker(gateway, render, read_tokenizer, tell_used).run()
+    templates = TemplateProcess.start(gateway)
+    Worker(gateway, templates, read_tokenizer, tell_used).run()
     _leave()
 
 
@@ -93,10 +92,11 @@ class Worker:
     """The worker's state, shared by its threads as said at each field."""
 
     def __init__(
-        self, gateway: socket.socket, render: chat_template.Render, read_tokenizer: ReadTokenizer, tell_used: TellUsed
+        self, gateway: socket.socket, templates: TemplateProcess, read_tokenizer: ReadTokenizer, tell_used: TellUsed
     ) -> None:
         self._gateway = gateway
-        self._render = render
+        self._templates = templates
+        """Used while the tokenizer is read, then by the preparing thread."""
         self._read_tokenizer = read_tokenizer
         self._tell_used = tell_used
         self._at_first_rest: Callable[[], None] | None = None
@@ -155,13 +155,21 @@ class Worker:
             hf_token=config.hf_token,
             on_progress=self._report_progress,
         )
-        loaded = load_model(spec, local, self._report_progress, self._read_tokenizer)
+        loaded = load_model(spec, local, self._report_progress, self._read_tokenizer_and_template)
         self._at_first_rest = lambda: self._tell_used(spec, local.folder, loaded.tokenizer)
         self._report_progress(LoadProgress(stage="warming"))
         with foreign_errors_translated(spec.name, loaded.facts.memory_bytes):
             if spec.type.is_pooling:
                 return build_pooling_engine(loaded, spec)
-            return build_engine(loaded, spec, self._render)
+            return build_engine(loaded, spec, self._templates.render)
+
+    def _read_tokenizer_and_template(self, spec: ModelSpec, folder: Path) -> PreTrainedTokenizerBase:
+        """Beside the weights, which leave processors free."""
+        tokenizer = self._read_tokenizer(spec, folder)
+        template: object = tokenizer.chat_template  # several, by name, in some
+        if isinstance(template, str):
+            self._templates.get_ready(template)
+        return tokenizer
 
     def _report_progress(self, progress: LoadProgress) -> None:
         self._send(Progress(progress=progress))

@@ -4,7 +4,7 @@ A template is code of a model's repository. The sandbox bounds what it may touch
 or `'x' * 10 ** 10` is one operation, with the interpreter's lock held, and no thread of the worker could end it.
 
 A process with threads cannot be forked safely, nor cheaply once it holds a model. So each worker forks a *keeper*
-before it does anything else, and the keeper forks a *renderer* when it is asked for one: at the first conversation, and
+before it does anything else, and the keeper forks a *renderer* when it is asked for one: while the model is loaded, and
 after the death of the last renderer.
 """
 
@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NoReturn
 
 import psutil
@@ -21,6 +22,7 @@ import psutil
 from hostler.engine.text.chat_template import Rendered, TemplateCall, render, takes_too_much
 from hostler.errors import HostlerError
 from hostler.struct import Struct
+from hostler.types import ChatMessage
 from hostler.worker.framing import FrameDecoder, encode
 from hostler.worker.messages import ErrorReport
 from hostler.worker.orphans import end_with
@@ -67,6 +69,15 @@ class TemplateProcess:
             _keep(theirs, worker_pid)
         theirs.close()
         return cls(ours)
+
+    def get_ready(self, template: str) -> None:
+        """Have a renderer that has read a template. What is wrong with it, its first conversation will be told."""
+        greeting = [ChatMessage(role="user", content="Hello")]
+        call = TemplateCall(
+            template=template, special_tokens={}, messages=greeting, add_generation_prompt=True, continue_last=False
+        )
+        with suppress(HostlerError, RuntimeError):
+            self.render(call)
 
     def render(self, call: TemplateCall) -> Rendered:
         """A `hostler.engine.text.chat_template.Render`, bounded in time and memory."""
