@@ -285,6 +285,26 @@ def test_a_pinned_model_neither_idles_out_nor_makes_way() -> None:
     assert controller.handle(Unload(3, "a"), 10_001.0) == [StopWorker("a", 1, LeaveReason.UNLOADED)]
 
 
+def test_a_load_pins_a_model_until_another_says_otherwise_or_it_has_left() -> None:
+    controller = DrivenController(1)
+    load(controller, "a", 1)
+    controller.handle(Release(1, "a"), 0.0)
+    assert controller.handle(Load(2, "a", is_pinned=True), 1.0) == [ReportLoaded(2)]
+    assert controller.handle(Tick(), 10_000.0) == []
+    assert isinstance(only_error(controller.handle(Acquire(3, "b"), 10_000.0)), ModelTooLargeError)
+    controller.handle(Load(4, "a"), 10_001.0)
+    assert controller.controller.stable["a"].is_pinned, "a load that does not say leaves it as it is"
+    let_go = controller.handle(Load(5, "a", is_pinned=False), 10_002.0)
+    assert let_go == [ReportLoaded(5), StopWorker("a", 1, LeaveReason.IDLE)], "nobody has used it for long"
+    controller.handle(Load(7, "b", is_pinned=True), 10_003.0)
+    controller.handle(WorkerExited("a", 1, "exit status 0"), 10_004.0)
+    controller.handle(LoadSucceeded("b", 1), 10_004.0)
+    assert controller.controller.stable["b"].is_pinned
+    controller.handle(Unload(8, "b", is_forced=True), 10_005.0)
+    controller.handle(WorkerExited("b", 1, "exit status 0"), 10_006.0)
+    assert not controller.controller.stable["b"].is_pinned
+
+
 def test_a_model_stays_as_long_as_its_load_took() -> None:
     controller = DrivenController(1)
     controller.handle(Load(1, "a"), 0.0)

@@ -23,6 +23,11 @@ ROW = {
     "memory_bytes": 0,
     "pinned": False,
     "keep_alive": 1800,
+    "state": "unloaded",
+    "num_leases": 0,
+    "num_waiting": 0,
+    "reserved": {},
+    "last_error": None,
 }
 
 
@@ -55,6 +60,34 @@ async def test_a_row_says_how_long_the_last_request_wants_the_model_to_stay(serv
     assert (await served.client.get("/models")).json()["tiny-chat"]["keep_alive"] == -1
     await served.client.post("/models/tiny-chat/unload")
     assert (await served.client.get("/models")).json()["tiny-chat"]["keep_alive"] == ROW["keep_alive"]
+
+
+async def test_a_row_says_whether_a_load_has_pinned_the_model(served: Served) -> None:
+    for pinned in (True, False, True):
+        await served.client.post("/models/tiny-chat/load", json={"pinned": pinned})
+        assert (await served.client.get("/models")).json()["tiny-chat"]["pinned"] is pinned
+    await served.client.post("/models/tiny-chat/unload")
+    assert (await served.client.get("/models")).json()["tiny-chat"]["pinned"] is False
+
+
+async def test_a_row_has_what_a_model_holds_and_who_uses_and_awaits_it(served: Served) -> None:
+    gate = served.launcher.model("tiny-chat").load_gate = asyncio.Event()
+    load = asyncio.create_task(served.client.post("/models/tiny-chat/load"))
+    await until(lambda: bool(served.launcher.workers))
+    row = (await served.client.get("/models")).json()["tiny-chat"]
+    assert (row["state"], row["num_waiting"], list(row["reserved"])) == ("loading", 1, ["host"])
+    gate.set()
+    await load
+    with await served.manager.acquire(served.manager.registry["tiny-chat"]):
+        row = (await served.client.get("/models")).json()["tiny-chat"]
+    assert (row["state"], row["num_waiting"], row["num_leases"]) == ("ready", 0, 1)
+
+
+async def test_a_row_says_why_the_last_load_failed(served: Served) -> None:
+    served.launcher.model("tiny-chat").load_error = ModelLoadError("no such file")
+    await served.client.post("/models/tiny-chat/load")
+    row = (await served.client.get("/models")).json()["tiny-chat"]
+    assert (row["state"], row["last_error"]) == ("failed", "no such file")
 
 
 async def test_loading_and_unloading_answer_with_the_fields_of_the_contract(served: Served) -> None:

@@ -16,7 +16,11 @@ async def test_the_root_says_where_to_go(served: Served) -> None:
 async def test_health_has_the_fields_of_the_contract(served: Served) -> None:
     await served.client.post("/models/tiny-chat/load")
     body = (await served.client.get("/health")).json()
-    assert set(body) == {"status", "loaded_models", "current_model", "total_models_available", "system_info", "memory"}
+    assert set(body) == {
+        *("status", "loaded_models", "current_model", "total_models_available", "system_info", "memory"),
+        *("scopes", "key_name"),
+    }
+    assert (body["scopes"], body["key_name"]) == (["inference", "read", "admin"], None)
     assert (body["status"], body["loaded_models"], body["current_model"]) == ("healthy", ["tiny-chat"], "tiny-chat")
     assert body["total_models_available"] == 4
     assert set(body["system_info"]) == {"cuda_available", "memory_used_percent", "cuda_devices"}

@@ -237,7 +237,8 @@ class Controller:
         entry.state = ModelState.FAILED if entry.has_failed else ModelState.UNLOADED
         entry.has_failed = False
         entry.leases.clear()
-        entry.leaving = entry.yields_to = entry.lacking = entry.options = entry.keep_alive_s = None
+        entry.leaving = entry.yields_to = entry.lacking = entry.options = None
+        entry.keep_alive_s = entry.asked_is_pinned = None
         entry.ready_since = entry.idle_since = None
         self._outbox.report_unloaded(entry)
         if not entry.is_registered:
@@ -315,7 +316,7 @@ class Controller:
     def _make_room(self) -> None:
         settlement = self.stable.settlement(self._now, self._limits.turn_s)
         for model_id in settlement.impossible:
-            pinned = [other for other in self.stable.in_memory if other.profile.is_pinned]
+            pinned = [other for other in self.stable.in_memory if other.is_pinned]
             entry = self.stable[model_id]
             self._outbox.refuse_all(entry, refusals.too_large(entry, self.stable.ledger.budget, pinned))
             entry.options = None
@@ -337,7 +338,8 @@ class Controller:
         self._num_arrived += 1
         deadline = self._now + self._limits.acquire_timeout_s
         keep_alive_s = None if isinstance(event, Unload) else event.keep_alive_s
-        return Waiter(event.waiter_id, self._now, deadline, self._num_arrived, wants_lease, keep_alive_s)
+        is_pinned = event.is_pinned if isinstance(event, Load) else None
+        return Waiter(event.waiter_id, self._now, deadline, self._num_arrived, wants_lease, keep_alive_s, is_pinned)
 
     def _start_load(self, entry: ModelEntry, option: Option) -> None:
         entry.generation += 1

@@ -26,6 +26,8 @@ class Waiter:
     """`False`: only to know that the model is loaded, or unloaded."""
     keep_alive_s: float | None = None
     """Asked for by it; `None`: it did not say."""
+    is_pinned: bool | None = None
+    """Likewise."""
 
 
 @dataclass
@@ -56,6 +58,8 @@ class ModelEntry:
     """Where it is, or was last."""
     keep_alive_s: float | None = None
     """Asked for by the last request that said; `None`: the profile's."""
+    asked_is_pinned: bool | None = None
+    """Likewise."""
     leaving: LeaveReason | None = None
     """While ready: it grants nothing new and leaves when its leases have ended. While unloading: why."""
     yields_to: str | None = None
@@ -106,6 +110,11 @@ class ModelEntry:
         return not self.is_resident and bool(self.waiters) and self.options is None and not self.is_estimating
 
     @property
+    def is_pinned(self) -> bool:
+        """Whether it stays until it is told to leave."""
+        return self.profile.is_pinned if self.asked_is_pinned is None else self.asked_is_pinned
+
+    @property
     def oldest_waiter(self) -> Waiter:
         """Only while there is one."""
         return next(iter(self.waiters.values()))
@@ -117,7 +126,7 @@ class ModelEntry:
 
     def idle_deadline(self, limits: Limits) -> float:
         """When it leaves for want of use; infinity: never."""
-        if self.idle_since is None or self.profile.is_pinned:
+        if self.idle_since is None or self.is_pinned:
             return math.inf
         wishes = (self.keep_alive_s, self.profile.keep_alive_s, limits.keep_alive_s)
         return self.idle_since + next((wish for wish in wishes if wish is not None), math.inf)
@@ -145,7 +154,7 @@ class ModelEntry:
             holds=holds,
             load_s=self.load_s,
             ready_since=self.ready_since,
-            is_pinned=self.profile.is_pinned,
+            is_pinned=self.is_pinned,
             is_leaving=self.state is ModelState.READY and self.leaving is not None,
             is_yielding=self.yields_to is not None,
         )

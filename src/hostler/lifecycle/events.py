@@ -86,6 +86,8 @@ class Load:
     """What is in memory already leaves first, drained. A load that is under way is joined all the same."""
     keep_alive_s: float | None = None
     """As in `Acquire`."""
+    is_pinned: bool | None = None
+    """From now on, whether the model stays until it is told to leave; `None`: leaves that as it is."""
 
 
 @dataclass(frozen=True)

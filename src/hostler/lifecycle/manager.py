@@ -51,6 +51,7 @@ from hostler.lifecycle.policy import threads_for
 from hostler.lifecycle.ports import Estimator, Launcher, Worker
 from hostler.lifecycle.status import ModelStatus, RegistryChange, status_of
 from hostler.lifecycle.supervisor import Supervisor
+from hostler.logs import LogLevel
 from hostler.registry import ModelSpec, Registry
 from hostler.types import DeviceMemory, ModelState
 
@@ -116,6 +117,10 @@ class ModelManager:
         await self._launcher.start()
         self._spawn(self._probe(), "probe")
 
+    def set_log_level(self, level: LogLevel) -> None:
+        """Of all workers."""
+        self._launcher.set_log_level(level)
+
     def drain(self) -> None:
         """Refuse who waits, now and later; requests that have their model keep it until `close`."""
         self.is_draining = True
@@ -149,14 +154,24 @@ class ModelManager:
         """
         return cast(ModelLease, await self._ask(partial(Acquire, model_id=spec.id, keep_alive_s=keep_alive_s), spec.id))
 
-    async def load(self, spec: ModelSpec, *, force_reload: bool = False, keep_alive_s: float | None = None) -> None:
-        """Have the model in memory; it may leave again at any time after. Raises what `acquire` raises.
+    async def load(
+        self,
+        spec: ModelSpec,
+        *,
+        force_reload: bool = False,
+        keep_alive_s: float | None = None,
+        is_pinned: bool | None = None,
+    ) -> None:
+        """Have the model in memory; unless it is pinned it may leave again at any time after. Raises what `acquire`
+        raises.
 
         Unlike `acquire`, it tries again at once where the last load has just failed.
 
         `force_reload`: one that is in memory finishes its requests and leaves first. A load under way is joined.
         """
-        load = partial(Load, model_id=spec.id, force_reload=force_reload, keep_alive_s=keep_alive_s)
+        load = partial(
+            Load, model_id=spec.id, force_reload=force_reload, keep_alive_s=keep_alive_s, is_pinned=is_pinned
+        )
         await self._ask(load, spec.id)
 
     async def unload(self, model_id: str, *, force: bool = False) -> bool:

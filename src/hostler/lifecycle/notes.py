@@ -118,7 +118,7 @@ def occupation(entry: ModelEntry, now: float) -> str:
     if entry.reported_state != "ready":
         return f"{entry.model_id} ({entry.reported_state.value})"
     words = [f"{len(entry.leases)} in flight"] if entry.leases else ["idle"]
-    words += ["pinned"] if entry.profile.is_pinned else []
+    words += ["pinned"] if entry.is_pinned else []
     if entry.ready_since is not None and entry.ready_since + min(entry.load_s or 0.0, Limits.turn_s) > now:
         words.append("just loaded")
     return f"{entry.model_id} ({', '.join(words)})"

@@ -27,6 +27,8 @@ class Outbox:
         for waiter in entry.waiters.values():
             if waiter.keep_alive_s is not None:
                 entry.keep_alive_s = waiter.keep_alive_s
+            if waiter.is_pinned is not None:
+                entry.asked_is_pinned = waiter.is_pinned
             if waiter.wants_lease:
                 entry.leases.add(waiter.waiter_id)
                 entry.last_used = now

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from hostler.engine_client import EngineClient
+from hostler.logs import LogLevel
 from hostler.registry import ModelSpec
 from hostler.types import Estimate, Footprint, LoadProgress, ModelFacts
 
@@ -71,6 +72,10 @@ class Launcher(Protocol):
         Raises:
             ModelLoadError: no process could be started.
         """
+        ...
+
+    def set_log_level(self, level: LogLevel) -> None:
+        """Of every worker that runs, and of those to come."""
         ...
 
     async def close(self) -> None:

@@ -38,6 +38,8 @@ class ModelStatus:
     """After a failure: for how long requests are still refused."""
     asked_keep_alive_s: float | None = None
     """How long the last request that said so wants it to stay; `None`: as its entry says."""
+    is_pinned: bool = False
+    """Whether it stays until it is told to leave, by its entry or by the last load that said."""
 
 
 def status_of(entry: ModelEntry | None, supervisor: Supervisor | None, clock: Clock) -> ModelStatus:
@@ -59,6 +61,7 @@ def status_of(entry: ModelEntry | None, supervisor: Supervisor | None, clock: Cl
         load_started_at=started + entry.load_started if is_loading else None,
         retry_after_s=max(0.0, entry.retry_at - clock.now()) or None,
         asked_keep_alive_s=entry.keep_alive_s,
+        is_pinned=entry.is_pinned,
     )
 
 

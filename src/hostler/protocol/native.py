@@ -200,6 +200,8 @@ class LoadRequest(RequestBody):
     keep_alive: KeepAlive | None = None
     """How long the model stays in memory without requests: seconds, "5m", 0 to leave at once, -1 for ever. Default:
     what the registry says."""
+    pinned: bool | None = None
+    """Whether it stays until it is told to leave, as a pinned entry of the registry does. Holds until it has left."""
 
 
 class LogLevelRequest(RequestBody):

@@ -107,6 +107,15 @@ class ModelRow(TypedDict):
     """Whether it stays in memory until it is told to leave."""
     keep_alive: float
     """Seconds that it stays without requests where none of them says otherwise; -1: for ever."""
+    state: Literal["unloaded", "loading", "ready", "unloading", "failed"]
+    num_leases: int
+    """Requests that it works on."""
+    num_waiting: int
+    """Requests that wait for it to be loaded."""
+    reserved: dict[str, int]
+    """Bytes by resource, such as `host` and `cuda:0`; empty while it is not in memory."""
+    last_error: str | None
+    """Why its last load failed or its process died; null once it is loaded again."""
 
 
 class MemoryUsage(TypedDict):
@@ -138,6 +147,13 @@ class MessageAnswer(TypedDict):
 class FreedMemoryAnswer(TypedDict):
     message: str
     freed_mb: float
+
+
+class LogLevelAnswer(TypedDict):
+    message: str
+    level: str
+    previous: str
+    """What the gateway had before."""
 
 
 class UnloadAllAnswer(TypedDict):
@@ -209,9 +225,13 @@ class MemorySummary(TypedDict):
 
 
 class Health(TypedDict):
-    """Only `status` without a key, once one is set."""
+    """Only `status` without a key, once one is needed; with one that may not read, what it may do besides."""
 
     status: Literal["healthy"]
+    scopes: NotRequired[list[Literal["inference", "read", "admin"]]]
+    """What the caller may do."""
+    key_name: NotRequired[str | None]
+    """Of the caller's key; null where none is needed."""
     loaded_models: NotRequired[list[str]]
     current_model: NotRequired[str | None]
     total_models_available: NotRequired[int]

@@ -62,7 +62,7 @@ class ServerWatch extends EventTarget {
       this.scopes = new Set(health.scopes ?? []);
       this.keyName = health.key_name ?? null;
       this.needsKey = health.scopes === undefined;
-      this.memory = this.has("read") ? health.memory : null;
+      this.memory = health.memory ?? null;
       this.models = this.needsKey ? new Map() : await this.#listModels();
       this.isReachable = this.isKnown = true;
     } catch (error) {
