@@ -24,6 +24,7 @@ class Request(NamedTuple):
 class _Repository:
     token: str | None
     """The one token that may read its files; `None` where everyone may."""
+    licence: str | None = None
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     """Commit → file name → content."""
     branches: dict[str, str] = field(default_factory=dict)
@@ -60,7 +61,14 @@ class FakeHub:
         self._server.server_close()
 
     def add_repository(
-        self, repo_id: str, folder: Path, *, gated: bool = False, token: str | None = None, revision: str = "main"
+        self,
+        repo_id: str,
+        folder: Path,
+        *,
+        gated: bool = False,
+        token: str | None = None,
+        revision: str = "main",
+        licence: str | None = None,
     ) -> str:
         """Commit what is in `folder` now to a branch, and return the commit.
 
@@ -72,6 +80,7 @@ class FakeHub:
             if path.is_file()
         }
         repository = self._repositories.setdefault(repo_id, _Repository(None))
+        repository.licence = licence
         if gated:
             repository.token = token or "nobody's"
         if token is not None:
@@ -124,7 +133,9 @@ def _info(repo_id: str, repository: _Repository, revision: str) -> _Answer:
         {"rfilename": name, "size": len(content), "blobId": _blob_id(content)}
         for name, content in repository.commits[commit].items()
     ]
-    return _json({"id": repo_id, "modelId": repo_id, "sha": commit, "siblings": siblings, "tags": [], "downloads": 0})
+    content = {"id": repo_id, "modelId": repo_id, "sha": commit, "siblings": siblings, "tags": [], "downloads": 0}
+    card = {"cardData": {"license": repository.licence}} if repository.licence is not None else {}
+    return _json({**content, **card, "gated": "manual" if repository.token is not None else False})
 
 
 def _tree(repository: _Repository, revision: str) -> _Answer:

@@ -23,7 +23,7 @@ class Gpus:
 
     async def probe(self) -> None:
         """Ask once, off the event loop: the driver may take seconds to wake up."""
-        self.visible = select_visible(await asyncio.to_thread(_ask_nvml), os.environ.get("CUDA_VISIBLE_DEVICES"))
+        self.visible = select_visible(await asyncio.to_thread(ask_nvml), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def select_visible(gpus: list[Gpu], cuda_visible_devices: str | None) -> list[Gpu]:
@@ -43,7 +43,7 @@ def select_visible(gpus: list[Gpu], cuda_visible_devices: str | None) -> list[Gp
     return selected
 
 
-def _ask_nvml() -> list[Gpu]:
+def ask_nvml() -> list[Gpu]:
     try:
         import pynvml
     except ImportError:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from hostler import __version__
-from hostler.cli import asking, configuring, keys, models
+from hostler.cli import asking, configuring, diagnosing, keys, models
 from hostler.cli.failures import reports_errors
 from hostler.cli.models import Model, RegistryOption
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.add_typer(models.app)
 app.add_typer(configuring.app, name="config")
 app.add_typer(keys.app, name="keys")
+app.add_typer(diagnosing.app)
 app.add_typer(asking.app)
 
 

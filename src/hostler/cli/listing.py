@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from hostler.catalogue import read_catalogue
+from hostler.cli.consoles import plain_console
 from hostler.client import Hostler
 from hostler.config import registry_path
 from hostler.protocol.native_answers import ModelRow
@@ -62,10 +62,7 @@ def print_table(rows: dict[str, ModelRow]) -> None:
     for model_id, row in rows.items():
         last_used = (row["last_used"] or "-")[:19].replace("T", " ")
         table.add_row(model_id, row["type"], row["size"], _state(row), row["device"] or "-", last_used)
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)
+    plain_console().print(table)
 
 
 def _state(row: ModelRow) -> str:

@@ -16,6 +16,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from hostler.errors import ModelLoadError
+from hostler.models.config_code import keys_of_kernels
 from hostler.models.model_shape import POSITION_LIMITS, RELATIVE_POSITIONS
 from hostler.types import ModelType
 
@@ -44,6 +45,11 @@ def read_config(folder: Path, raw_config: dict[str, Any], *, trust_remote_code: 
     Raises:
         ModelLoadError: transformers does not know the architecture and may not run the repository's own code.
     """
+    if (keys := keys_of_kernels(raw_config)) and not trust_remote_code:
+        raise ModelLoadError(
+            f"the config.json of {name} names code elsewhere ({', '.join(keys)}), which is not run; use another"
+            " revision, or a copy without these keys"
+        )
     model_type = raw_config.get("model_type")
     if model_type not in CONFIG_MAPPING_NAMES and not trust_remote_code:
         if raw_config.get("auto_map"):

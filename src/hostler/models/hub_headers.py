@@ -28,6 +28,9 @@ class HubListing:
     commit: str
     sizes: dict[str, int]
     """Name → bytes of every file."""
+    is_gated: bool = False
+    licence: str | None = None
+    """As its card has it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,23 @@ def list_commit(source: HubSource, hub: HubAccess, *, deadline: float) -> HubLis
         source.repo_id, revision=source.revision, files_metadata=True, timeout=_seconds_until(deadline)
     )
     sizes = {file.rfilename: file.size or 0 for file in found.siblings or ()}
-    return HubListing(source.repo_id, found.sha or "", sizes)
+    licence = found.card_data.license if found.card_data is not None else None
+    return HubListing(
+        source.repo_id,
+        found.sha or "",
+        sizes,
+        is_gated=bool(found.gated),
+        licence=licence if isinstance(licence, str) else None,
+    )
+
+
+def read_beginning(listing: HubListing, hub: HubAccess, name: str, num_bytes: int, *, deadline: float) -> bytes:
+    """Of a file of the commit; less where it ends before.
+
+    Raises:
+        Exception: whatever huggingface_hub has to say, errors of transport included.
+    """
+    return _FileReader(listing, hub, deadline).read(name, 0, num_bytes)
 
 
 def read_weights(

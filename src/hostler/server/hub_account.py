@@ -22,7 +22,7 @@ class HubAccount:
         self, token: SecretStr | None, ask: Callable[[str], bool | None] | None = None, timeout_s: float = ASK_TIMEOUT_S
     ) -> None:
         self._token = token
-        self._ask = ask or _ask_hub
+        self._ask = ask or ask_hub
         self._timeout_s = timeout_s
         self._answer: bool | None = None
         self._valid_until = -float("inf")
@@ -51,7 +51,8 @@ class HubAccount:
             return None
 
 
-def _ask_hub(token: str) -> bool | None:
+def ask_hub(token: str) -> bool | None:
+    """Whether the hub takes the token; `None`: it could not be asked. Blocks."""
     # Imported here, in the thread: it takes a good part of a second, and few servers need it.
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError

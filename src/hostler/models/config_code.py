@@ -1,0 +1,35 @@
+"""What in a `config.json` makes transformers run code that came with the model, or fetch some."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_IMPLEMENTATION = "_implementation"
+_INTERNAL = "_implementation_internal"
+
+
+def needs_own_code(config: Mapping[str, Any]) -> bool:
+    """Whether the repository has Python of its own, which runs only with `trust_remote_code`."""
+    return bool(config.get("auto_map"))
+
+
+def keys_of_kernels(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Keys, also in nested tables, that name a kernel in a repository of the hub, or set what transformers keeps to
+    itself: its versions before 5.3.0 fetched and ran such a kernel whatever `trust_remote_code` said (CVE-2026-4372).
+    """
+    return tuple(sorted(set(_keys(config, ""))))
+
+
+def _keys(table: Mapping[str, Any], path: str) -> Iterator[str]:
+    for key, value in table.items():
+        name = f"{path}{key}"
+        is_internal = str(key).endswith(_INTERNAL) and value is not None
+        if is_internal or (str(key).endswith(_IMPLEMENTATION) and _names_repository(value)):
+            yield name
+        elif isinstance(value, Mapping):
+            yield from _keys(value, f"{name}.")
+
+
+def _names_repository(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(_names_repository(part) for part in value.values())
+    return isinstance(value, str) and "/" in value
