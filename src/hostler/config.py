@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     log_model_loading: bool = True
     """Log a line for each stage of a load."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 2**20
+    read_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds in which a request must be there, its body included; the connection is cut otherwise."""
+    write_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds after which a connection is cut whose client takes nothing of what is to be sent."""
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
     """What is done about fields of a request that no interface has: a 400 or 422, or a line in the log."""
     requests_per_minute: Limit = None

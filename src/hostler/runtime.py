@@ -24,6 +24,7 @@ from hostler.logs import configure_logging
 from hostler.models.estimator import FootprintEstimator
 from hostler.registry import Registry
 from hostler.server.app import create_app
+from hostler.server.connection import connection_class
 from hostler.server.draining import Drain
 from hostler.server.services import Services
 from hostler.telemetry.tracing import tracer_for
@@ -194,7 +195,7 @@ def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
     """uvicorn as this server wants it: what it says and trusts by itself is left to us."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=connection_class(settings),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -229,7 +230,7 @@ def summary(settings: Settings, registry: Registry, listener: socket.socket) -> 
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     first_model = f"; {settings.default_model} is loaded now" if settings.default_model else ""
     is_needed = settings.api_key is not None or settings.keys_file.exists()
-    key = "needed" if is_needed else "not needed (neither API_KEY nor a key of 'hostler keys create')"
+    key = "needed" if is_needed else "not needed (there is none)"
     return (
         f"Hostler {__version__} serves on {url}\n"
         f"  models  {len(registry)} registered, loaded on demand{first_model}\n"

@@ -110,7 +110,8 @@ async def require_access(request: Request) -> None:
             f"the key {principal.name!r} has not the scope {scope.value!r}, which this needs; another key may have it"
         )
     request.state.principal = principal
-    request.state.key_name = principal.name
+    if principal.key is not None:
+        request.state.key_name = principal.key.name
     request_context.begin(request, principal)
 
 

@@ -20,6 +20,12 @@ CLIENT_CLOSED_REQUEST = 499
 NO_ROUTE = "-"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _MAX_PATH_CHARS = 200
+_SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""Of every answer; a page of ours has a policy of its own."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -57,7 +63,10 @@ class RequestRecorder:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers["openai-processing-ms"] = str(round((time.perf_counter() - started_at) * 1000))
-                headers["x-content-type-options"] = "nosniff"
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                if "key_name" in state:
+                    headers["cache-control"] = "no-store"
                 headers.update(answer_headers)
             await send(message)
 
