@@ -1,8 +1,13 @@
+import logging
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from hostler.catalogue import read_catalogue
 from hostler.config import Settings
 from hostler.errors import ConfigError
+from hostler.logs import log_level
 from tests.server.conftest import MODELS, Served, registry_of, serving
 
 
@@ -72,3 +77,26 @@ async def test_unload_all_names_what_left(served: Served) -> None:
     assert set(body) == {"message", "unloaded_models"}
     assert sorted(body["unloaded_models"]) == ["tiny-chat", "tiny-text"]
     assert served.manager.loaded_ids() == []
+
+
+@pytest.fixture
+def _log_level_restored() -> Iterator[None]:
+    before = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(before)
+
+
+@pytest.mark.usefixtures("_log_level_restored")
+async def test_the_log_level_changes_in_the_gateway_and_in_the_workers(served: Served) -> None:
+    previous = log_level()
+    response = await served.client.post("/admin/log-level", json={"level": "DEBUG"})
+    assert response.json() == {"message": "The log level is DEBUG", "level": "DEBUG", "previous": previous}
+    assert (log_level(), served.launcher.log_level) == ("DEBUG", "DEBUG")
+
+
+async def test_a_log_level_that_there_is_not_changes_nothing(served: Served) -> None:
+    before = log_level()
+    response = await served.client.post("/admin/log-level", json={"level": "LOUD"})
+    assert response.status_code == 422
+    assert "'DEBUG', 'INFO', 'WARNING' or 'ERROR'" in response.text
+    assert (log_level(), served.launcher.log_level) == (before, None)

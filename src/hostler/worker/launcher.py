@@ -7,8 +7,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
+import msgspec
+
 from hostler.config import Settings
 from hostler.errors import ModelLoadError, ServiceError
+from hostler.logs import LogLevel
 from hostler.registry import ModelSpec
 from hostler.worker.client import WorkerClient
 from hostler.worker.forked import ForkedProcess, Forkserver
@@ -33,12 +36,15 @@ class ForkserverLauncher:
             hostler_cache_dir=str(settings.hostler_cache_dir),
             hf_token=settings.hf_token.get_secret_value() if settings.hf_token else None,
             log_level=settings.log_level,
+            log_format=settings.log_format,
             num_threads=settings.total_threads,
         )
         # One thread: the forkserver forks for one at a time, and the first fork waits for its imports.
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
         self._forkserver = forkserver or Forkserver()
         self._owns_forkserver = forkserver is None
+        self._clients: set[WorkerClient] = set()
+        """Of the workers that run."""
         self._processes: set[ForkedProcess] = set()
         self._is_closed = False
         self._lock = threading.Lock()
@@ -61,6 +67,8 @@ class ForkserverLauncher:
         except BaseException:
             self._give_up(gateway_end, process)
             raise
+        self._clients.add(client)
+        client.on_exit(lambda: self._clients.discard(client))
         client.on_exit(lambda: self._processes.discard(process))
         logger.info("worker_started model=%s pid=%d", spec.id, client.pid)
         return client
@@ -88,6 +96,11 @@ class ForkserverLauncher:
         process.abandon()
         self._processes.discard(process)
         gateway_end.close()
+
+    def set_log_level(self, level: LogLevel) -> None:
+        self._config = msgspec.structs.replace(self._config, log_level=level)
+        for client in self._clients:
+            client.set_log_level(level)
 
     async def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -25,7 +25,7 @@ from transformers import PreTrainedTokenizerBase
 from hostler.engine.factory import Engine, build_engine
 from hostler.engine.pooling.factory import PoolingEngine, build_pooling_engine
 from hostler.errors import HostlerError, ModelLoadError
-from hostler.logs import configure_logging
+from hostler.logs import configure_logging, set_log_level
 from hostler.models.loader import foreign_errors_translated, load_model
 from hostler.models.prepare import prepare
 from hostler.models.tokenizer import ReadTokenizer
@@ -52,6 +52,7 @@ from hostler.worker.messages import (
     ReportDeviceMemory,
     ReportHeartbeat,
     ReportTokenizer,
+    SetLogLevel,
     SetNumThreads,
     Tokenize,
     ToWorker,
@@ -116,8 +117,9 @@ class Worker:
         first = next(self._messages, None)
         if not isinstance(first, Load):
             return
-        configure_logging(first.config.log_level)
-        torch.set_num_threads(first.config.num_threads)
+        config = first.config
+        configure_logging(config.log_level, config.log_format, [config.hf_token] if config.hf_token else [])
+        torch.set_num_threads(config.num_threads)
         self._start_thread("reader", self._read)
         try:
             engine = self._engine = self._load(first)
@@ -234,6 +236,8 @@ class Worker:
                 self._send(HeartbeatReport(call_id=call_id, seconds_since_step=self._heartbeat.seconds_since()))
             case SetNumThreads(num_threads=num_threads):
                 self._inbox.put(lambda: torch.set_num_threads(num_threads))
+            case SetLogLevel(level=level):
+                set_log_level(level)
             case _:
                 _leave()
 
