@@ -9,16 +9,6 @@ PATHS = [
     *("/", "/health", "/models", "/docs", "/redoc", "/openapi.json", "/docs/assets/swagger.js"),
     *("/nowhere", "/playground"),
 ]
-    "/",
-    "/health",
-    "/models",
-    "/docs",
-    "/redoc",
-    "/openapi.json",
-    "/docs/assets/swagger.js",
-    "/nowhere",
-    "/playground",
-]
 
 
 @pytest.mark.parametrize("path", PATHS)
