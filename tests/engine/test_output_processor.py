@@ -112,6 +112,7 @@ def test_a_stop_string_across_tokens_ends_the_sequence_and_is_not_sent(tiny: Tin
         if deltas[-1].finish_reason:
             break
     assert deltas[-1].finish_reason is FinishReason.STOP
+    assert [delta.stop for delta in deltas if delta.stop] == [deltas[-1].stop] == ["horse in"]
     assert "".join(delta.text for delta in deltas) == "The grey "
 
 

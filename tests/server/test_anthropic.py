@@ -237,6 +237,7 @@ async def test_a_wrong_key_is_an_authentication_error() -> None:
                 await client.messages.create(**ASKED)
 
     assert caught.value.type == "authentication_error"
+    assert caught.value.request_id
 
 
 async def test_a_body_that_is_too_large_is_anthropics_413() -> None:

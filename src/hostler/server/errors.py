@@ -137,7 +137,6 @@ def error_response(exc: Exception, scope: Scope) -> Response:
     elif isinstance(exc, RequestValidationError):
         status = 422
         body = ValidationErrorBody(detail=list(exc.errors()))
-    headers = dict(exc.headers or {}) if isinstance(exc, HTTPException) else {}
     return Response(
         msgspec.json.encode(body), status, headers={**headers, **_headers(error)}, media_type="application/json"
     )

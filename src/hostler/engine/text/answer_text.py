@@ -32,6 +32,11 @@ class AnswerText:
         self._parser = PlainText() if parser is None else parser
         self._mark_of = mark_of
 
+    @property
+    def stop(self) -> str | None:
+        """The stop string that has ended it."""
+        return self._stop_strings.matched
+
     def add(self, token_ids: Sequence[int], reason: FinishReason | None) -> tuple[Parsed, FinishReason | None]:
         """What new tokens tell, and why the sequence ends with them, if it does: for `reason`, or for what they say."""
         piece = "".join(map(self._spell, token_ids))

@@ -43,7 +43,8 @@ class OutputProcessor:
         if request not in self._texts:
             self._texts[request] = self._new_text(request)
         is_end_token = reason is FinishReason.STOP
-        told, reason = self._texts[request].add([] if is_end_token else [token_id], reason)
+        text = self._texts[request]
+        told, reason = text.add([] if is_end_token else [token_id], reason)
         return TokenDelta(
             index=request.index,
             text=told.text,
@@ -51,6 +52,7 @@ class OutputProcessor:
             tool_calls=told.tool_calls,
             token_ids=[token_id],
             finish_reason=reason,
+            stop=text.stop,
             logprobs=self._logprobs(request, is_end_token=is_end_token),
             prompt_logprobs=prompt_logprobs,
             num_cached_tokens=num_cached_tokens,
@@ -71,7 +73,8 @@ class OutputProcessor:
     def _whole(self, request: Request, index: int, answer: Hypothesis) -> TokenDelta:
         is_ended_by_token = answer.finish_reason is FinishReason.STOP and answer.token_ids[-1] in request.stop_token_ids
         token_ids = answer.token_ids[:-1] if is_ended_by_token else answer.token_ids
-        told, reason = self._new_text(request).add(token_ids, answer.finish_reason)
+        text = self._new_text(request)
+        told, reason = text.add(token_ids, answer.finish_reason)
         return TokenDelta(
             index=index,
             text=told.text,
@@ -79,6 +82,7 @@ class OutputProcessor:
             tool_calls=told.tool_calls,
             token_ids=answer.token_ids,
             finish_reason=reason,
+            stop=text.stop,
         )
 
     def _new_text(self, request: Request) -> AnswerText:
