@@ -15,10 +15,12 @@ from hostler.config import SHIPPED_REGISTRY
 from hostler.yaml_file import read_yaml
 from tests.clients.environments import SCRIPTS, node_with_packages, python_of
 from tests.e2e.server_process import ServerProcess
+from tests.embedder import embedder_folder
 from tests.tiny_models import build_tiny_model
 
 KEY = "sk-right"
 EMBEDDED = "smollm2-135m"
+EMBEDDER = "all-minilm-l6-v2"
 SCRIPT_TIMEOUT_S = 300.0
 ERRORS_OF_OPENAI = {
     "unknown_model": ("NotFoundError", 404, "model_not_found"),
@@ -45,6 +47,7 @@ def server(hostler_cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     models = {
         EMBEDDED: read_yaml(SHIPPED_REGISTRY).content["models"][EMBEDDED],
         "tiny-llama": tiny | {"source": {"folder": "tiny-llama"}},
+        EMBEDDER: tiny | {"name": "tests/embedder", "type": "embedding", "source": {"folder": str(embedder_folder())}},
     }
     registry = folder / "models.yaml"
     registry.write_text(yaml.safe_dump({"models": models, "settings": {"torch_dtype": "float32"}}))

@@ -34,6 +34,13 @@ def test_the_older_class_is_served_by_the_completion_route(shown: dict[str, Any]
     assert len(shown["completions"]) == 2
 
 
+def test_its_vectors_of_texts_find_the_nearest(shown: dict[str, Any]) -> None:
+    asked, *read = shown["question_and_documents"]
+    scores = [sum(a * b for a, b in zip(asked, vector, strict=True)) for vector in read]
+    assert scores.index(max(scores)) == 1
+    assert len(asked) == 384
+
+
 def test_every_mistake_is_langchains_own_class(shown: dict[str, Any]) -> None:
     errors = shown["errors"]
     assert {mistake: (error["class"], error["code"]) for mistake, error in errors.items()} == {

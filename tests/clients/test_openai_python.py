@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import EMBEDDED, RunClient, assert_openai_errors
+from tests.clients.conftest import EMBEDDED, EMBEDDER, RunClient, assert_openai_errors
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def shown(run_python: RunClient) -> dict[str, Any]:
 
 
 def test_it_lists_the_models_and_finds_one_by_its_hugging_face_name(shown: dict[str, Any]) -> None:
-    assert shown["models"] == [EMBEDDED, "tiny-llama"]
+    assert shown["models"] == [EMBEDDED, "tiny-llama", EMBEDDER]
     assert shown["by_name"] == EMBEDDED
 
 
@@ -50,6 +50,12 @@ def test_logprobs_spell_the_answer_and_have_as_many_rivals_as_asked(shown: dict[
         assert len(entry["top_logprobs"]) == 3
         # Greedy: the token itself is the likeliest, with the very same number.
         assert entry["top_logprobs"][0]["logprob"] == entry["logprob"]
+
+
+def test_vectors_are_the_same_in_base64_which_it_asks_for_by_itself(shown: dict[str, Any]) -> None:
+    assert shown["vectors"] == shown["vectors_as_numbers"]
+    assert [len(vector) for vector in shown["vectors"]] == [384, 384]
+    assert len(shown["vector_of_ids"]) == 16
 
 
 def test_completions_take_every_form_of_prompt(shown: dict[str, Any]) -> None:

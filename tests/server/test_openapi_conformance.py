@@ -25,6 +25,7 @@ from hostler.config import Settings
 from hostler.server.openapi_examples import FIELDS
 from tests.fake_worker import FakeLauncher
 from tests.server.conftest import MODELS, make_app
+from tests.server.test_pooling import POOLING, know_what_they_do
 
 CHECKS = [
     content_type_conformance,
@@ -34,11 +35,14 @@ CHECKS = [
     status_code_conformance,
 ]
 OPEN = Settings(insecure_no_auth=True, allowed_hosts=["testserver"])
+KNOWN = MODELS | POOLING
 NAMED_BY_EXAMPLES = {FIELDS["model_id"]: {"name": "acme/Example", "type": "conversational"}}
 
 
 def make_open_app() -> FastAPI:
-    app, _ = make_app(FakeLauncher(), OPEN, models=MODELS | NAMED_BY_EXAMPLES)
+    launcher = FakeLauncher()
+    know_what_they_do(launcher)
+    app, _ = make_app(launcher, OPEN, models=KNOWN | NAMED_BY_EXAMPLES)
     return app
 
 
@@ -74,7 +78,7 @@ def map_path_parameters(
     context: schemathesis.HookContext, path_parameters: dict[str, object] | None
 ) -> dict[str, object] | None:
     """Most models that are named should be there; whether one is follows from what was drawn."""
-    for name, known in {"model_id": [*MODELS, "acme/Other"], "model_type": ["text", "code"]}.items():
+    for name, known in {"model_id": [*KNOWN, "acme/Other"], "model_type": ["text", "code"]}.items():
         drawn = None if path_parameters is None else path_parameters.get(name)
         if path_parameters is not None and isinstance(drawn, str):
             choice = crc32(drawn.encode("utf-8", "replace")) % (len(known) + 1)
@@ -85,8 +89,8 @@ def map_path_parameters(
 @schema.hook
 def map_body(context: schemathesis.HookContext, body: object) -> object:
     if isinstance(body, dict) and isinstance(body.get("model"), str):
-        choice = crc32(repr(body).encode("utf-8", "replace")) % (len(MODELS) + 1)
-        body["model"] = [*MODELS, body["model"]][choice]
+        choice = crc32(repr(body).encode("utf-8", "replace")) % (len(KNOWN) + 1)
+        body["model"] = [*KNOWN, body["model"]][choice]
     return body
 
 

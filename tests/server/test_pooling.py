@@ -11,7 +11,7 @@ import pytest
 from hostler.errors import ContextLengthError
 from hostler.protocol.pooling import MAX_INPUTS
 from hostler.types import PoolingFacts, PoolingParams, PoolingTask, TextPair, TextPrompt, TokenPrompt
-from tests.fake_worker import FACTS
+from tests.fake_worker import FACTS, FakeLauncher
 from tests.server.conftest import MODELS, Served, serving
 from tests.server.test_streaming import until
 
@@ -53,15 +53,20 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 
+def know_what_they_do(launcher: FakeLauncher) -> None:
+    """The facts of the models in `POOLING`."""
+    for model_id, pooling in {
+        "tiny-embedder": PoolingFacts(num_values=4, input_types=["query"]),
+        "tiny-reranker": PoolingFacts(num_values=1),
+        "tiny-classifier": PoolingFacts(num_values=2, labels=LABELS),
+    }.items():
+        launcher.model(model_id).facts = msgspec.structs.replace(FACTS, pooling=pooling)
+
+
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     async with serving(models=MODELS | POOLING) as running:
-        for model_id, pooling in {
-            "tiny-embedder": PoolingFacts(num_values=4, input_types=["query"]),
-            "tiny-reranker": PoolingFacts(num_values=1),
-            "tiny-classifier": PoolingFacts(num_values=2, labels=LABELS),
-        }.items():
-            running.launcher.model(model_id).facts = msgspec.structs.replace(FACTS, pooling=pooling)
+        know_what_they_do(running.launcher)
         yield running
 
 

@@ -5,7 +5,7 @@ import os
 
 import openai
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
-from langchain_openai import ChatOpenAI, OpenAI
+from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 
 BASE_URL = os.environ["HOSTLER_URL"] + "/v1"
 KEY = os.environ["HOSTLER_API_KEY"]
@@ -48,6 +48,16 @@ shown["completion_streamed"] = "".join(text.stream("The capital of France is"))
 shown["completions"] = [row[0].text for row in text.generate(["One, two,", "A, B,"]).generations]
 best = text.bind(n=1, best_of=2, logprobs=1)
 shown["best_of"] = best.invoke("The capital of France is")
+
+# Unless told otherwise it sends the ids that OpenAI's tokenizer would make of a text.
+embeddings = OpenAIEmbeddings(
+    base_url=BASE_URL, api_key=KEY, model="all-minilm-l6-v2", check_embedding_ctx_length=False, max_retries=0
+)
+documents = ["Paris lies on the Seine.", "The hostler feeds the horses.", "Bread is sold on Tuesdays."]
+shown["question_and_documents"] = [
+    embeddings.embed_query("Who looks after the horses?"),
+    *embeddings.embed_documents(documents),
+]
 
 long = [HumanMessage("long " * 500)]
 shown["errors"] = {

@@ -93,6 +93,16 @@ shown["several_streamed"] = texts
 shown["several_order"] = order
 shown["several_usage"] = [several.usage.total_tokens, usage.total_tokens]
 
+EMBEDDER = "all-minilm-l6-v2"
+SENTENCES = ["The horse runs.", "The cow does not."]
+embedded = client.embeddings.create(model=EMBEDDER, input=SENTENCES)
+shown["vectors"] = [item.embedding for item in embedded.data]
+embedded = client.embeddings.create(model=EMBEDDER, input=SENTENCES, encoding_format="float")
+shown["vectors_as_numbers"] = [item.embedding for item in embedded.data]
+shown["vector_of_ids"] = (
+    client.embeddings.create(model=EMBEDDER, input=[101, 3586, 102], dimensions=16).data[0].embedding
+)
+
 
 def error_of(call):
     try:
