@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # A stamp is older than a file that has changed since, and is then made again.
 PINS := pyproject.toml constraints.txt Makefile
 
-.PHONY: help serve test test-long test-clients check format clean
+.PHONY: help serve test test-long test-clients test-browser check format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test       install what is needed and run all checks and tests"
 	@echo "make test-long  the tests that take minutes"
 	@echo "make test-clients  real clients, installed into .venv-clients, against a real server"
+	@echo "make test-browser  the playground in Debian's chromium, which must be installed"
 	@echo "make check      lint, format, types, import rules, tests with coverage: what make test runs"
 	@echo "make format     let ruff mend what it can"
 	@echo "make clean      remove .venv and everything that was built"
@@ -38,13 +39,16 @@ check: $(VENV)/.stamp-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m "not long and not clients" --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -m "not long and not clients and not browser" --cov --cov-report=term:skip-covered
 
 test-long: $(VENV)/.stamp-dev
 	$(BIN)/pytest -m long --timeout 3600
 
 test-clients: $(VENV)/.stamp-dev
 	$(BIN)/pytest -m clients --timeout 900
+
+test-browser: $(VENV)/.stamp-dev
+	$(BIN)/pytest -m browser --timeout 120
 
 format: $(VENV)/.stamp-dev
 	$(BIN)/ruff check --fix .

@@ -62,8 +62,9 @@ export class CompareView {
     this.refusal.hidden = mayAsk || !server.isKnown;
     this.content.hidden = !mayAsk && server.isKnown;
     setText(this.refusal, server.needsKey ? "A key is needed to compare." : "This key may not ask models: it has not the scope “inference”.");
-    if (!mayAsk || server.models.size === 0) return;
+    if (!mayAsk) return;
     if (this.selects.length === 0) this.#chooseModels([...server.models.keys()].slice(0, MIN_MODELS));
+    while (this.selects.length < MIN_MODELS) this.#addSelect();
     for (const select of this.selects) select.update();
   }
 
@@ -75,7 +76,7 @@ export class CompareView {
   }
 
   #addSelect(modelId = null) {
-    const free = [...server.models.keys()].find((other) => !this.#models().includes(other));
+    const free = [...server.models.keys()].find((other) => !this.#models().includes(other)) ?? "";
     const select = new ModelSelect(`Model ${this.selects.length + 1}`, () => this.#describe());
     const remove = button("×", () => this.#removeSelect(select, place), { class: "quiet", "aria-label": "Remove this model" });
     const place = h("span", {}, select.element, remove);

@@ -1,24 +1,35 @@
-/** Chooses one of the models, those in memory first. */
+/** Chooses one of the models, those in memory first; asks for a name where the key may not list them. */
 
 import { h } from "./dom.js";
 import { server } from "./server-watch.js";
 
 export class ModelSelect {
   constructor(label, onchange) {
-    this.element = h("select", { "aria-label": label, onchange: () => onchange(this.value) });
+    const tell = () => onchange(this.value);
+    this.select = h("select", { "aria-label": label, onchange: tell });
+    this.input = h("input", { "aria-label": label, placeholder: "model id", spellcheck: "false", onchange: tell, hidden: true });
+    this.element = h("span", { class: "model-select" }, this.select, this.input);
+    /** Chosen, though perhaps not listed yet. */
+    this.wanted = "";
     this.shown = "";
   }
 
   get value() {
-    return this.element.value;
+    if (!this.input.hidden) return this.input.value.trim();
+    return this.select.value || this.wanted;
   }
 
-  /** Chooses a model; one that is not there is passed over. */
+  /** Chooses a model; while none are known, as soon as they are. */
   choose(modelId) {
-    if (server.models.has(modelId)) this.element.value = modelId;
+    this.wanted = modelId;
+    this.input.value = modelId;
+    if (server.models.has(modelId)) this.select.value = modelId;
   }
 
   update() {
+    const mayList = server.has("read") || !server.isKnown || server.needsKey;
+    this.select.hidden = !mayList;
+    this.input.hidden = mayList;
     const held = [];
     const others = [];
     for (const [modelId, row] of server.models) (row.state === "ready" ? held : others).push(modelId);
@@ -27,7 +38,7 @@ export class ModelSelect {
     this.shown = state;
     const chosen = this.value;
     const groups = [["In memory", held], ["Loaded when asked", others]].filter(([, models]) => models.length > 0);
-    this.element.replaceChildren(
+    this.select.replaceChildren(
       ...groups.map(([label, models]) => h("optgroup", { label }, ...models.map((modelId) => h("option", {}, modelId)))),
     );
     this.choose(chosen);

@@ -16,7 +16,7 @@ class ServerWatch extends EventTarget {
   keyName = null;
   /** Bytes by resource, or null while that may not be seen. */
   memory = null;
-  /** Rows by model id, as `/models` has them; with their names alone where the key may not look. */
+  /** Rows by model id, as `/models` has them; none where the key may not look. */
   models = new Map();
   isKnown = false;
 
@@ -63,7 +63,7 @@ class ServerWatch extends EventTarget {
       this.keyName = health.key_name ?? null;
       this.needsKey = health.scopes === undefined;
       this.memory = health.memory ?? null;
-      this.models = this.needsKey ? new Map() : await this.#listModels();
+      this.models = new Map(this.has("read") ? Object.entries(await getJson("models")) : []);
       this.isReachable = this.isKnown = true;
     } catch (error) {
       // A refusal is an answer too; what else can be thrown here is silence.
@@ -71,13 +71,6 @@ class ServerWatch extends EventTarget {
       else this.isReachable = false;
     }
     this.#tell();
-  }
-
-  async #listModels() {
-    if (this.has("read")) return new Map(Object.entries(await getJson("models")));
-    if (!this.has("inference")) return new Map();
-    const listed = await getJson("v1/models");
-    return new Map(listed.data.map(({ id }) => [id, { name: id, type: "", state: null }]));
   }
 
   #tell() {
