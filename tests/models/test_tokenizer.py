@@ -91,7 +91,11 @@ def change_the_model(folder: Path) -> None:
     os.utime(folder / "config.json", ns=(1, 1))
 
 
-@pytest.mark.parametrize("change", [grow, touch, replace, add_template, change_the_model])
+def remove(folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+
+
+@pytest.mark.parametrize("change", [grow, remove, touch, replace, add_template, change_the_model])
 def test_after_a_change_of_any_file_that_it_may_rest_on_it_is_read_anew(
     change: Callable[[Path], None], folder: Path
 ) -> None:
@@ -103,6 +107,13 @@ def test_after_a_change_of_any_file_that_it_may_rest_on_it_is_read_anew(
     cache.keep(folder)
     assert is_kept(cache, folder)
     assert cache.get_or_read(SPEC, folder) is not before
+
+
+def test_a_link_that_leads_nowhere_is_no_obstacle(folder: Path) -> None:
+    (folder / "vocab.json").symlink_to(folder / "none")
+    cache = TokenizerCache()
+    cache.keep(folder)
+    assert is_kept(cache, folder)
 
 
 def test_those_least_recently_used_go_when_there_are_too_many_and_their_memory_with_them(

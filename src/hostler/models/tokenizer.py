@@ -3,6 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,5 +111,6 @@ def _identity_of(folder: Path) -> _Identity:
 def _stamps(folder: Path) -> Iterator[tuple[str, int, int, int]]:
     if folder.is_dir():
         for file in folder.iterdir():
-            status = file.stat()
-            yield file.name, status.st_size, status.st_mtime_ns, status.st_ino
+            with suppress(FileNotFoundError):  # a link that leads nowhere
+                status = file.stat()
+                yield file.name, status.st_size, status.st_mtime_ns, status.st_ino

@@ -63,8 +63,8 @@ class ForkedProcess:
         return INT.unpack(written)[0] if written else None
 
     def kill(self) -> None:
-        # A process that has ended is none, or its number is another's.
-        if not self._is_over and not select.select([self.sentinel], [], [], 0)[0]:
+        # The number of one that has ended may be another's.
+        if not self._has_ended():
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
@@ -73,6 +73,13 @@ class ForkedProcess:
         self.kill()
         self._is_over = True
         os.close(self.sentinel)
+
+    def _has_ended(self) -> bool:
+        if self._is_over:
+            return True
+        poll = select.poll()
+        poll.register(self.sentinel, select.POLLIN)
+        return bool(poll.poll(0))
 
 
 class Forkserver:

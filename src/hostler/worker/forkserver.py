@@ -25,7 +25,7 @@ from hostler.worker.orphans import adopt_orphans, end_with
 from hostler.worker.warm import make_ready
 
 
-class Forkserver:
+class Forking:
     """Belongs to its process: the one that serves, and in a copy each that it has forked."""
 
     def __init__(self, gateway: socket.socket) -> None:
@@ -137,7 +137,9 @@ def main() -> None:
     adopt_orphans()
     configure_logging("WARNING")
     make_ready()
-    Forkserver(socket.socket(fileno=int(sys.argv[1]))).serve()
+    Forking(socket.socket(fileno=int(sys.argv[1]))).serve()
+    # Workers end with this process. There is nothing to put away, and what libraries do at the end may take its time.
+    os._exit(0)
 
 
 if __name__ == "__main__":
