@@ -594,12 +594,21 @@ async def test_a_worker_that_hangs_is_ended_and_the_next_request_starts_another(
     assert stable.manager.status("a").state is ModelState.READY
     stable.launcher.model("a").seconds_since_step = 120.0
     await stable.clock.advance(30)
+    assert stable.manager.stuck_ids() == []
     assert stable.manager.status("a").state is ModelState.UNLOADED
     assert stable.launcher.alive == []
     stable.launcher.model("a").seconds_since_step = 0.0
     lease.release()
     (await stable.manager.acquire(A)).release()
     assert stable.num_loads("a") == 2
+
+
+async def test_a_worker_that_gets_on_again_is_not_stuck_any_longer(stable: Stable) -> None:
+    (await stable.manager.acquire(A)).release()
+    for seconds, stuck in ((59.0, []), (60.0, ["a"]), (0.0, [])):
+        stable.launcher.model("a").seconds_since_step = seconds
+        await stable.clock.advance(30)
+        assert stable.manager.stuck_ids() == stuck
 
 
 async def test_a_request_may_say_how_long_its_model_stays(stable: Stable) -> None:

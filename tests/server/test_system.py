@@ -68,3 +68,15 @@ async def test_the_server_is_ready_once_its_default_model_is_loaded() -> None:
         ready = await served.client.get("/health/ready")
         assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
         assert served.manager.loaded_ids() == ["tiny-chat"]
+
+
+async def test_the_server_is_not_ready_while_a_model_makes_no_step() -> None:
+    async with serving(hang_timeout_s=0.2) as served:
+        served.launcher.model("tiny-chat").seconds_since_step = 0.1
+        await served.client.post("/models/tiny-chat/load")
+        await until(lambda: served.manager.stuck_ids() == ["tiny-chat"])
+        stuck = await served.client.get("/health/ready")
+        assert (stuck.status_code, stuck.json()) == (503, {"status": "stuck"})
+        served.launcher.model("tiny-chat").seconds_since_step = 0.0
+        await until(lambda: not served.manager.stuck_ids())
+        assert (await served.client.get("/health/ready")).status_code == 200

@@ -243,6 +243,10 @@ class ModelManager:
         """What is reserved for a model, by resource; empty for one that is not in memory."""
         return self._controller.stable.ledger.held_by(model_id)
 
+    def stuck_ids(self) -> list[str]:
+        """Models that have requests and make no step; before long, they are ended."""
+        return [model_id for model_id, supervisor in self._supervisors.items() if supervisor.is_stuck]
+
     def loaded_ids(self) -> list[str]:
         """Models that are ready, in the order of the registry."""
         return [entry.model_id for entry in self._controller.stable if entry.reported_state is ModelState.READY]

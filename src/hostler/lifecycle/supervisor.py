@@ -66,6 +66,8 @@ class Supervisor:
         self._clock = clock
         self._log_progress = log_progress
         self._hang_timeout_s = hang_timeout_s
+        self.is_stuck = False
+        """Whether its loop has made no step for half of the time after which it is ended."""
         self.ended = asyncio.Event()
         """Set once its process has ended and that has been told."""
         self._stopping = asyncio.Event()
@@ -124,6 +126,7 @@ class Supervisor:
                 idle_s = self._hang_timeout_s
             except ServiceError:
                 return
+            self.is_stuck = idle_s >= self._hang_timeout_s / 2
             if idle_s >= self._hang_timeout_s:
                 logger.error("worker_hung model=%s pid=%d seconds=%.0f", self.spec.id, worker.pid, idle_s)
                 self._report(WorkerHung(self.spec.id, self.generation))

@@ -71,15 +71,19 @@ async def live() -> ProbeAnswer:
     return ProbeAnswer(status="alive")
 
 
-@router.get("/health/ready", responses={503: {"model": ProbeAnswer, "description": "Still starting, or stopping"}})
+@router.get("/health/ready", responses={503: {"model": ProbeAnswer, "description": "Still starting, stopping, or with a model that makes no step"}})
 async def ready(services: ServicesDep, response: Response) -> ProbeAnswer:
-    """Whether the start is over, the load of the default model included, and the end has not begun."""
+    """Whether the start is over, the load of the default model included, the end has not begun, and every model that
+    has requests makes steps."""
     if services.drain.is_begun:
         response.status_code = 503
         return ProbeAnswer(status="stopping")
     if not services.is_ready:
         response.status_code = 503
         return ProbeAnswer(status="starting")
+    if services.manager.stuck_ids():
+        response.status_code = 503
+        return ProbeAnswer(status="stuck")
     return ProbeAnswer(status="ready")
 
 
