@@ -130,3 +130,8 @@ def test_every_rule_says_what_is_wrong_and_what_to_do() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in {"warning", "critical"}
         assert set(rule["annotations"]) == {"summary", "description"}
+
+
+def test_every_rule_is_documented_and_every_documented_rule_exists() -> None:
+    rows = re.findall(r"^\| (`Hostler.*?) \|", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == {rule["alert"] for rule in rules()}
