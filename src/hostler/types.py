@@ -355,6 +355,8 @@ class ModelFacts(Struct, frozen=True):
     """Commit of the repository that the weights came from, where there is one."""
     pooling: PoolingFacts | None = None
     """`None`: it writes text."""
+    has_tool_template: bool = False
+    """Whether its chat template tells it of tools; otherwise a system message does."""
 
     @property
     def device_bytes(self) -> int:

@@ -20,6 +20,7 @@ OF_A_LOAD = {
     "revision",
     "chat_format",
     "chat_rendering",
+    "tools",
     "has_prompt_logprobs",
     "pooling",
 }
@@ -60,6 +61,16 @@ async def test_a_loaded_model_says_how_a_conversation_is_put_to_it(served: Serve
     assert (answer["architecture"], answer["dtype"], answer["device"]) == ("FakeForCausalLM", "float32", "cpu")
     assert (answer["max_model_len"], answer["revision"]) == (1024, "abc")
     assert answer["has_prompt_logprobs"] is True
+
+
+@pytest.mark.parametrize(("has_tool_template", "told_by"), [(True, "template"), (False, "instruction")])
+async def test_a_loaded_model_says_how_it_is_told_of_tools(
+    served: Served, has_tool_template: bool, told_by: str
+) -> None:
+    served.launcher.model("tiny-chat").facts = msgspec.structs.replace(FACTS, has_tool_template=has_tool_template)
+    await served.client.post("/models/tiny-chat/load")
+
+    assert (await asked(served, "tiny-chat"))["tools"] == told_by
 
 
 async def test_parameters_are_those_of_the_model(served: Served) -> None:

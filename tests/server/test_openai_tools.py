@@ -6,8 +6,11 @@ import pytest
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from hostler.tools import ToolCall, ToolUse
-from hostler.types import ChatPrompt
+from hostler.server.generation import Answer, Sequence
+from hostler.server.openai_formats import ChatCompletionFormat
+from hostler.tools import ToolCall, ToolCallDelta, ToolUse
+from hostler.types import Admission, ChatPrompt, SamplingParams, TokenDelta
+from tests.fake_worker import FACTS
 from tests.server.conftest import Served
 from tests.server.test_openai import CHAT, events
 from tests.server.test_openai_types import USAGE, violations
@@ -88,6 +91,27 @@ async def test_a_stream_of_calls_is_what_the_whole_answer_is(calling: Served, fi
         assert choice.finish_reason == "tool_calls"
     assert [violations(ChatCompletionChunk, chunk) for chunk in chunks] == [set()] * len(chunks)
     assert violations(ChatCompletion, whole) == set()
+
+
+async def test_no_chunk_has_more_than_one_call(served: Served) -> None:
+    admission = Admission(num_prompt_tokens=1, max_tokens=9)
+    spec = served.manager.registry["tiny-chat"]
+    answer = Answer(spec, FACTS, SamplingParams(), [admission], [[Sequence()]], prompt_logprobs=[[]])
+    delta = TokenDelta(
+        text="Well.",
+        reasoning="Hm.",
+        tool_calls=[
+            ToolCallDelta(index=0, id="call_1", name="weather"),
+            ToolCallDelta(index=0, arguments="{}"),
+            ToolCallDelta(index=1, id="call_2", name="weather"),
+        ],
+    )
+    chunks = list(ChatCompletionFormat(includes_usage=False).delta(answer, 0, delta))
+
+    assert [set(chunk["choices"][0]["delta"]) for chunk in chunks] == (
+        [{"reasoning_content"}, {"content"}, *[{"tool_calls"}] * 3]
+    )
+    assert all(len(chunk["choices"][0]["delta"].get("tool_calls", ())) <= 1 for chunk in chunks)
 
 
 async def test_only_the_first_chunk_of_a_call_has_its_id_and_name(calling: Served) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import msgspec
 import psutil
 import torch
 from transformers import DynamicCache, EncoderDecoderCache
@@ -55,7 +56,9 @@ def build_engine(loaded: LoadedModel, spec: ModelSpec, render_template: Render =
     beams = BeamLimits.of(
         loaded.model.generation_config, max_num_seqs=spec.max_num_seqs, cache_tokens=kv_cache.capacity_tokens
     )
-    return Engine(loaded.facts, InputProcessor(loaded.tokenizer, _limits(loaded, beams), render_template), core)
+    inputs = InputProcessor(loaded.tokenizer, _limits(loaded, beams), render_template)
+    facts = msgspec.structs.replace(loaded.facts, has_tool_template=inputs.has_tool_template)
+    return Engine(facts, inputs, core)
 
 
 def _limits(loaded: LoadedModel, beams: BeamLimits) -> ModelLimits:

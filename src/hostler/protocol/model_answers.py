@@ -157,6 +157,9 @@ class Capabilities(TypedDict):
     """The same in words: what the model is given for a conversation."""
     message_content: list[str]
     """Kinds of parts that the content of a message may have."""
+    tools: Literal["template", "instruction"] | None
+    """How the model is told of tools: by its chat template, which names its own form of calls, or by a system message
+    that asks for lines of JSON. Null also where it writes no text."""
     has_prompt_logprobs: bool | None
     """Whether `echo` with `logprobs` is possible."""
     pooling: PoolingAbilities | None

@@ -29,7 +29,7 @@ from hostler.server.auth import needs
 from hostler.server.json_body import MAX_DEPTH
 from hostler.server.model_types import types_of_route
 from hostler.server.services import PathModel, Services, ServicesDep
-from hostler.types import ModelState, PoolingFacts
+from hostler.types import ModelFacts, ModelState, PoolingFacts
 
 router = APIRouter(tags=["models"], dependencies=[needs(Scope.READ)])
 
@@ -56,6 +56,7 @@ def _capabilities(services: Services, spec: ModelSpec, document: dict[str, Any])
             "revision": facts.revision,
             "chat_format": facts.chat_format.value,
             "chat_rendering": RENDERING[facts.chat_format],
+            "tools": _tools_of(facts),
             "has_prompt_logprobs": not facts.is_encoder_decoder and not spec.type.is_pooling,
             "pooling": _pooling_of(facts.pooling),
         }
@@ -79,6 +80,12 @@ def _capabilities(services: Services, spec: ModelSpec, document: dict[str, Any])
         "without_effect": without_effect(),
     }
     return cast(Capabilities, answer)
+
+
+def _tools_of(facts: ModelFacts) -> str | None:
+    if facts.pooling is not None:
+        return None
+    return "template" if facts.has_tool_template else "instruction"
 
 
 def _limits(services: Services, spec: ModelSpec) -> Limits:

@@ -80,11 +80,15 @@ class ChatCompletionFormat:
             yield self._chunk(answer, _chat_piece(index, ChatDelta(role="assistant", content="", refusal=None)))
 
     def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterator[ChatCompletionChunk]:  # noqa: ARG002
-        news = _news(delta)
-        is_text = "reasoning_content" not in news and "tool_calls" not in news
+        is_text = not delta.reasoning and not delta.tool_calls
         logprobs = chat_logprobs(delta.logprobs) if delta.logprobs and is_text else None
-        if news or (logprobs is not None and logprobs["content"]):
-            yield self._chunk(answer, _chat_piece(delta.index, news or ChatDelta(content=""), logprobs))
+        if delta.reasoning:
+            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(reasoning_content=delta.reasoning)))
+        if delta.text or (logprobs is not None and logprobs["content"]):
+            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(content=delta.text), logprobs))
+        for call in delta.tool_calls:
+            # In a chunk of its own: instructor reads no more than the first of each.
+            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(tool_calls=[_call_chunk(call)])))
         if delta.finish_reason is not None:
             reason = _chat_reason(answer.sequences[0][delta.index])
             yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(), finish_reason=reason))
@@ -177,18 +181,6 @@ def _message(sequence: Sequence) -> AnswerMessage:
 def _call(call: ToolCall) -> AnswerToolCall:
     function = AnswerFunction(name=call.name, arguments=call.arguments)
     return AnswerToolCall(id=call.id, type="function", function=function)
-
-
-def _news(delta: TokenDelta) -> ChatDelta:
-    """What a message grows by; empty where nothing of it is to be seen."""
-    news = ChatDelta()
-    if delta.reasoning:
-        news["reasoning_content"] = delta.reasoning
-    if delta.text:
-        news["content"] = delta.text
-    if delta.tool_calls:
-        news["tool_calls"] = [_call_chunk(call) for call in delta.tool_calls]
-    return news
 
 
 def _call_chunk(call: ToolCallDelta) -> ToolCallChunk:

@@ -39,6 +39,11 @@ class ChatTokenizer:
         self._abilities = TemplateAbilities(self.template_for, tokenizer.special_tokens_map, render)
 
     @property
+    def mentions_tools(self) -> bool:
+        """The same as `knows_tools` but for templates that fail on tools, and at no cost."""
+        return self._chat_format is ChatFormat.TEMPLATE and self._abilities.mentions_tools
+
+    @property
     def knows_tools(self) -> bool:
         """Whether the model's template shows it the tools of a conversation; otherwise a system message does."""
         return self._chat_format is ChatFormat.TEMPLATE and self._abilities.knows_tools

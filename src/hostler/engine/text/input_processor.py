@@ -136,6 +136,11 @@ class InputProcessor:
         """
         return spell_tokens(self._tokenizer, token_ids)
 
+    @property
+    def has_tool_template(self) -> bool:
+        """Whether the model's chat template reads tools."""
+        return self._chats.mentions_tools
+
     def tokenizer_facts(self) -> TokenizerFacts:
         return describe_tokenizer(self._tokenizer)
 

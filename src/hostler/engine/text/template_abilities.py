@@ -24,9 +24,14 @@ class TemplateAbilities:
         self._render = render
 
     @cached_property
+    def mentions_tools(self) -> bool:
+        """Whether it reads what it is given of them; nothing is rendered for that."""
+        return "tools" in self._template_for([PROBE])
+
+    @cached_property
     def knows_tools(self) -> bool:
         """Whether it tells the model of tools."""
-        return self._shows([_USER], [PROBE])
+        return self.mentions_tools and self._shows([_USER], [PROBE])
 
     @cached_property
     def takes_system(self) -> bool:
