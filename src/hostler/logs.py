@@ -14,7 +14,7 @@ from typing import Any, Literal
 LogForm = Literal["human", "json"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
-_QUIET_BELOW_WARNING = ("httpcore2", "httpx2", "huggingface_hub", "filelock", "asyncio", "uvicorn")
+_QUIET_BELOW_WARNING = ("httpcore2", "httpx2", "huggingface_hub", "filelock", "asyncio", "urllib3", "uvicorn")
 """Libraries whose lines of INFO level repeat what our own say."""
 
 _TOKENS = (r"\bhf_[A-Za-z0-9]{20,}", r"\bhostler_[A-Za-z0-9_-]{43}\b", r"(?<=Bearer )[\w.~+/=-]+")

@@ -263,3 +263,12 @@ async def test_openais_client_reads_the_vectors(served: Served) -> None:
         found = await client.embeddings.create(model="tiny-embedder", input=TEXTS)
     assert [item.embedding for item in found.data] == [[3.0, 0.5, 0.5, 0.5], [4.0, 0.5, 0.5, 0.5]]
     assert found.usage.prompt_tokens == 7
+
+
+async def test_what_a_model_reads_is_counted_like_the_prompts_of_others(served: Served) -> None:
+    answer = await served.client.post("/v1/embeddings", json={"model": "tiny-embedder", "input": TEXTS})
+    num_tokens = answer.json()["usage"]["prompt_tokens"]
+    metrics = (await served.client.get("/metrics")).text
+    assert num_tokens > 0
+    assert f'hostler_prompt_tokens_total{{key="-",model="tiny-embedder"}} {float(num_tokens)}' in metrics
+    assert 'hostler_model_wait_seconds_count{model="tiny-embedder"} 1.0' in metrics

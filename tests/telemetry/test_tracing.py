@@ -6,7 +6,9 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
+from typing import Any
 
+import msgspec
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -18,7 +20,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from hostler.errors import EngineDeadError
 from hostler.telemetry.tracing import RequestTracer, is_asked_for, tracer_for
-from tests.server.conftest import serving
+from hostler.types import PoolingFacts
+from tests.fake_worker import FACTS
+from tests.server.conftest import MODELS, serving
 
 TRACE_ID, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PROMPT = "the purple prompt"
@@ -153,6 +157,28 @@ async def test_a_mistake_of_the_caller_is_no_error_of_the_server(spans: Spans) -
     assert span.status.status_code is StatusCode.UNSET
     assert (span.attributes or {})["error.type"] == "model_not_found"
     assert span.name == "GET /models/{model_id:model}/info"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "name"),
+    [
+        ("/models/tiny-text/v1/completions", {"prompt": PROMPT}, "text_completion tiny-text"),
+        ("/models/tiny-text/generate", {"text": PROMPT}, "text_completion tiny-text"),
+        ("/chat", {"message": PROMPT}, "chat tiny-chat"),
+        ("/v1/responses", {"model": "tiny-chat", "input": PROMPT}, "chat tiny-chat"),
+        ("/v1/embeddings", {"model": "embedder", "input": PROMPT}, "embeddings embedder"),
+    ],
+)
+async def test_a_span_is_named_by_what_is_done_and_the_model(
+    spans: Spans, path: str, body: dict[str, Any], name: str
+) -> None:
+    models = {**MODELS, "embedder": {"name": "acme/Embedder", "type": "embedding"}}
+    async with serving(tracer=spans.tracer, models=models) as served:
+        facts = msgspec.structs.replace(FACTS, pooling=PoolingFacts(num_values=4))
+        served.launcher.model("embedder").facts = facts
+        response = await served.client.post(path, json=body)
+        assert response.status_code == 200, response.text
+    assert (spans.named(name).attributes or {})["gen_ai.usage.input_tokens"] == 3
 
 
 async def test_what_the_sampler_leaves_out_has_no_spans() -> None:

@@ -22,10 +22,16 @@ from hostler.protocol.ranking import (
 from hostler.registry import ModelSpec
 from hostler.server.auth import needs
 from hostler.server.json_body import JsonBody
-from hostler.server.leased import ask_leased
+from hostler.server.leased import ComputedResponse
 from hostler.server.model_types import CLASSIFYING, EMBEDDING, SCORING, check_type
 from hostler.server.openapi import body_of
-from hostler.server.pooling_formats import classify_answer, embedding_answer, rerank_answer, score_answer
+from hostler.server.pooling_formats import (
+    classify_answer,
+    embedding_answer,
+    num_prompt_tokens,
+    rerank_answer,
+    score_answer,
+)
 from hostler.server.rate_limits import count_request
 from hostler.server.services import PathModel, Services, ServicesDep, resolve
 
@@ -110,7 +116,7 @@ def _embed(services: Services, spec: ModelSpec, body: EmbeddingBody) -> Response
         output = await engine.pool(list(body.input), body.pooling_params())
         return await embedding_answer(output, spec.id, is_base64=body.encoding_format == "base64")
 
-    return ask_leased(services, spec, ask, body.keep_alive)
+    return ComputedResponse(services, spec, ask, body.keep_alive, num_prompt_tokens)
 
 
 def _rank(services: Services, spec: ModelSpec, body: RerankBody) -> Response:
@@ -122,7 +128,7 @@ def _rank(services: Services, spec: ModelSpec, body: RerankBody) -> Response:
             output, spec.id, body.documents, top_n=body.top_n, returns_documents=bool(body.return_documents)
         )
 
-    return ask_leased(services, spec, ask, body.keep_alive)
+    return ComputedResponse(services, spec, ask, body.keep_alive, num_prompt_tokens)
 
 
 def _score_pairs(services: Services, spec: ModelSpec, body: ScoreBody) -> Response:
@@ -131,7 +137,7 @@ def _score_pairs(services: Services, spec: ModelSpec, body: ScoreBody) -> Respon
     async def ask(engine: EngineClient) -> ScoreAnswer:
         return score_answer(await engine.pool(list(body.pairs()), body.pooling_params()), spec.id)
 
-    return ask_leased(services, spec, ask, body.keep_alive)
+    return ComputedResponse(services, spec, ask, body.keep_alive, num_prompt_tokens)
 
 
 def _label(services: Services, spec: ModelSpec, body: ClassifyBody) -> Response:
@@ -142,4 +148,4 @@ def _label(services: Services, spec: ModelSpec, body: ClassifyBody) -> Response:
         assert pooling is not None, "a classifier was loaded as something else"
         return classify_answer(await engine.pool(list(body.input), body.pooling_params()), spec.id, pooling.labels)
 
-    return ask_leased(services, spec, ask, body.keep_alive)
+    return ComputedResponse(services, spec, ask, body.keep_alive, num_prompt_tokens)

@@ -50,6 +50,10 @@ class Timeline:
             self.gap_seconds += now - before
         self._last_of[sequence] = now
 
+    def note_end(self) -> None:
+        """Of what is answered at once, without tokens of its own."""
+        self.last_at = time.perf_counter()
+
     @property
     def wait_s(self) -> float | None:
         """For the model; `None`: it did not get one."""

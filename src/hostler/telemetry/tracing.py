@@ -173,10 +173,12 @@ class RequestSpan:
 
 
 def _operation_of(route: str) -> str:
-    """Among those that the conventions know."""
-    if route == "/v1/completions" or route.endswith(("/generate", "/compare")):
+    """By the names of the conventions, where they have one."""
+    if route.endswith(("/chat/completions", "/chat", "/messages", "/responses")):
+        return "chat"
+    if route.endswith(("/completions", "/generate", "/compare")):
         return "text_completion"
-    return "chat"
+    return route.rsplit("/", 1)[-1]
 
 
 def _attributes_of(one: Generated) -> "dict[str, AttributeValue]":
