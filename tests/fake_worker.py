@@ -295,8 +295,11 @@ class FakeEngine:
         self.running.add(generation)
         return generation
 
-    async def pool(self, inputs: list[PoolingInput], params: PoolingParams) -> PoolingOutput:
+    async def pool(
+        self, inputs: list[PoolingInput], params: PoolingParams, *, caller: Caller = ANYBODY
+    ) -> PoolingOutput:
         self.pooled.append((inputs, params))
+        self.callers.append(caller)
         if self.model.admission_gate is not None:
             try:
                 await _first(self.model.admission_gate.wait(), self.dead.wait())

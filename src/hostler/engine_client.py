@@ -61,8 +61,11 @@ class EngineClient(Protocol):
         """
         ...
 
-    async def pool(self, inputs: list[PoolingInput], params: PoolingParams) -> PoolingOutput:
-        """Have a model of a pooling type read texts. When the caller is cancelled, so is the work, within one step.
+    async def pool(
+        self, inputs: list[PoolingInput], params: PoolingParams, *, caller: Caller = ANYBODY
+    ) -> PoolingOutput:
+        """Have a model of a pooling type read texts. When whoever awaits this is cancelled, so is the work, within one
+        step. Callers have their turns and their shares by weight.
 
         Raises:
             RequestError: an input or a parameter does not fit this model.

@@ -23,7 +23,7 @@ from tests.worker.loading import loaded
 EMBED = PoolingParams(task=PoolingTask.EMBED, param="input")
 SCORE = PoolingParams(task=PoolingTask.SCORE, param="documents")
 MARE: list[PoolingInput] = [TextPrompt(text="The grey mare")]
-MANY: list[PoolingInput] = [TextPrompt(text=f"horse {number} " * 5) for number in range(400)]
+MANY: list[PoolingInput] = [TextPrompt(text=f"horse {number} " * 5) for number in range(150)]
 
 
 @pytest.fixture(scope="session")

@@ -83,12 +83,12 @@ def read_recipe(folder: Path, *, is_decoder: bool, name: str) -> SentenceRecipe:
     if not (folder / MODULES_FILE).is_file():
         return SentenceRecipe(modes=(PoolingMode.LAST_TOKEN if is_decoder else PoolingMode.MEAN,))
     try:
-        return _read(folder)
+        return _read(folder, name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ModelLoadError(f"{name}: {MODULES_FILE} or a file that it names is missing or damaged") from exc
 
 
-def _read(folder: Path) -> SentenceRecipe:
+def _read(folder: Path, name: str) -> SentenceRecipe:
     modes: tuple[PoolingMode, ...] = (PoolingMode.MEAN,)
     pools_prompt = True
     layers: list[Dense | Normalize] = []
@@ -109,9 +109,9 @@ def _read(folder: Path) -> SentenceRecipe:
             case "Dropout":
                 pass  # nothing is dropped where nothing is learnt
             case other:
-                raise ModelLoadError(f"its {MODULES_FILE} has a {other[:80]!r}, which is not known here")
+                raise ModelLoadError(f"{name}: {MODULES_FILE} has a {other[:80]!r}, which is not known here")
     if encoder_path:
-        raise ModelLoadError(f"its {MODULES_FILE} has the transformer in a folder of its own, which is not done here")
+        raise ModelLoadError(f"{name}: {MODULES_FILE} puts the model into a folder of its own, which is not known here")
     encoder = _read_object(folder / "sentence_bert_config.json")
     prompts = _read_object(folder / "config_sentence_transformers.json")
     named = {str(key): str(text) for key, text in (prompts.get("prompts") or {}).items()}

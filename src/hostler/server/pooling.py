@@ -33,6 +33,7 @@ from hostler.server.pooling_formats import (
     score_answer,
 )
 from hostler.server.rate_limits import count_request
+from hostler.server.request_context import current
 from hostler.server.services import PathModel, Services, ServicesDep, resolve
 
 router = APIRouter(tags=["embeddings and ranking"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)])
@@ -113,7 +114,7 @@ def _embed(services: Services, spec: ModelSpec, body: EmbeddingBody) -> Response
     check_type(spec, EMBEDDING, "/v1/embeddings")
 
     async def ask(engine: EngineClient) -> EmbeddingAnswer:
-        output = await engine.pool(list(body.input), body.pooling_params())
+        output = await engine.pool(list(body.input), body.pooling_params(), caller=current().caller)
         return await embedding_answer(output, spec.id, is_base64=body.encoding_format == "base64")
 
     return ComputedResponse(services, spec, ask, body.keep_alive, num_prompt_tokens)
@@ -123,7 +124,7 @@ def _rank(services: Services, spec: ModelSpec, body: RerankBody) -> Response:
     check_type(spec, SCORING, "/v1/rerank")
 
     async def ask(engine: EngineClient) -> RerankAnswer:
-        output = await engine.pool(list(body.pairs()), body.pooling_params())
+        output = await engine.pool(list(body.pairs()), body.pooling_params(), caller=current().caller)
         return rerank_answer(
             output, spec.id, body.documents, top_n=body.top_n, returns_documents=bool(body.return_documents)
         )
@@ -135,7 +136,9 @@ def _score_pairs(services: Services, spec: ModelSpec, body: ScoreBody) -> Respon
     check_type(spec, SCORING, "/v1/score")
 
     async def ask(engine: EngineClient) -> ScoreAnswer:
-        return score_answer(await engine.pool(list(body.pairs()), body.pooling_params()), spec.id)
+        return score_answer(
+            await engine.pool(list(body.pairs()), body.pooling_params(), caller=current().caller), spec.id
+        )
 
     return ComputedResponse(services, spec, ask, body.keep_alive, num_prompt_tokens)
 
@@ -146,6 +149,8 @@ def _label(services: Services, spec: ModelSpec, body: ClassifyBody) -> Response:
     async def ask(engine: EngineClient) -> ClassifyAnswer:
         pooling = engine.facts.pooling
         assert pooling is not None, "a classifier was loaded as something else"
-        return classify_answer(await engine.pool(list(body.input), body.pooling_params()), spec.id, pooling.labels)
+        return classify_answer(
+            await engine.pool(list(body.input), body.pooling_params(), caller=current().caller), spec.id, pooling.labels
+        )
 
     return ComputedResponse(services, spec, ask, body.keep_alive, num_prompt_tokens)

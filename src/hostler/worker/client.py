@@ -136,8 +136,11 @@ class WorkerClient:
             raise
         return generation
 
-    async def pool(self, inputs: list[PoolingInput], params: PoolingParams) -> PoolingOutput:
-        return (await self._ask(Pool(call_id=next(self._ids), inputs=inputs, params=params), Pooled)).output
+    async def pool(
+        self, inputs: list[PoolingInput], params: PoolingParams, *, caller: Caller = ANYBODY
+    ) -> PoolingOutput:
+        call = Pool(call_id=next(self._ids), inputs=inputs, params=params, caller=caller)
+        return (await self._ask(call, Pooled)).output
 
     async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
         call = Tokenize(call_id=next(self._ids), prompt=prompt, add_special_tokens=add_special_tokens)

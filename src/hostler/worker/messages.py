@@ -64,6 +64,7 @@ class Pool(Struct, frozen=True, tag="pool"):
     call_id: int
     inputs: list[PoolingInput]
     params: PoolingParams
+    caller: Caller = ANYBODY
 
 
 class Abort(Struct, frozen=True, tag="abort"):

@@ -110,7 +110,7 @@ class Preparing:
         if not isinstance(engine, PoolingEngine):
             raise InvalidRequestError("this model writes text, and makes neither vectors nor scores", param="model")
         if call_id not in self._begun:
-            self._begun[call_id] = engine.inputs.begin(call_id, message.inputs, message.params)
+            self._begun[call_id] = engine.inputs.begin(call_id, message.inputs, message.params, message.caller)
         preparation = self._begun[call_id]
         if not preparation.advance():
             return False

@@ -3,14 +3,14 @@ from hypothesis import strategies as st
 
 from hostler.engine.pooling.request import PoolingRequest, PoolingSequence
 from hostler.engine.pooling.scheduler import LEAST_FILLED, PoolingScheduler
-from hostler.types import PoolingParams, PoolingTask
+from hostler.types import ANYBODY, Caller, PoolingParams, PoolingTask
 
 PARAMS = PoolingParams(task=PoolingTask.EMBED, param="input")
 LENGTHS = st.lists(st.lists(st.integers(1, 100), min_size=1, max_size=20), min_size=1, max_size=8)
 
 
-def request_of(request_id: int, lengths: list[int]) -> PoolingRequest:
-    request = PoolingRequest(request_id, PARAMS)
+def request_of(request_id: int, lengths: list[int], caller: Caller = ANYBODY) -> PoolingRequest:
+    request = PoolingRequest(request_id, PARAMS, caller)
     request.sequences = [PoolingSequence(request, index, [7] * length) for index, length in enumerate(lengths)]
     return request
 
@@ -69,3 +69,27 @@ def test_a_request_that_is_removed_is_not_computed() -> None:
     scheduler.remove(99)
     assert owners(scheduler.schedule()) == [2]
     assert not scheduler.has_requests()
+
+
+def test_a_caller_of_many_requests_gets_no_more_than_its_weight_says() -> None:
+    scheduler = PoolingScheduler(max_num_batched_tokens=32)
+    anna, bert = Caller("anna", weight=2.0), Caller("bert")
+    for request_id in range(50):
+        scheduler.add_request(request_of(request_id, [32] * 10, bert))
+    scheduler.schedule()
+    scheduler.add_request(request_of(99, [32] * 100, anna))
+    served = [owner for _ in range(90) for owner in owners(scheduler.schedule())]
+    assert abs(served.count(99) - 60) <= 2
+
+
+def test_a_caller_that_comes_back_is_owed_nothing() -> None:
+    scheduler = PoolingScheduler(max_num_batched_tokens=32)
+    anna, bert = Caller("anna"), Caller("bert")
+    scheduler.add_request(request_of(1, [32], anna))
+    scheduler.schedule()
+    scheduler.add_request(request_of(2, [32] * 100, bert))
+    for _ in range(50):
+        scheduler.schedule()
+    scheduler.add_request(request_of(3, [32] * 100, anna))
+    served = [owner for _ in range(20) for owner in owners(scheduler.schedule())]
+    assert served.count(3) == 10

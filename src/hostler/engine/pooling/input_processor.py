@@ -10,6 +10,8 @@ from hostler.engine.text.length_probe import CHARS_PER_TOKEN, MIN_CHARS, LengthP
 from hostler.engine.text.tokenizer_calls import check_token_ids, describe_tokenizer, spell_tokens
 from hostler.errors import ContextLengthError, InvalidRequestError
 from hostler.types import (
+    ANYBODY,
+    Caller,
     ChatPrompt,
     ModelType,
     PoolingInput,
@@ -104,7 +106,9 @@ class PoolingInputProcessor:
         self._has_types = "token_type_ids" in tokenizer.model_input_names
         self._num_prompt_tokens: dict[str, int] = {"": 0}
 
-    def begin(self, request_id: int, inputs: list[PoolingInput], params: PoolingParams) -> PoolingPreparation:
+    def begin(
+        self, request_id: int, inputs: list[PoolingInput], params: PoolingParams, caller: Caller = ANYBODY
+    ) -> PoolingPreparation:
         """
         Raises:
             InvalidRequestError: the model does not do that, or not with these parameters.
@@ -128,7 +132,7 @@ class PoolingInputProcessor:
                 param="truncate_prompt_tokens",
             )
         compares = params.task is PoolingTask.SCORE and limits.model_type is ModelType.EMBEDDING
-        request = PoolingRequest(request_id, params, pairs=[] if compares else None)
+        request = PoolingRequest(request_id, params, caller, pairs=[] if compares else None)
         return PoolingPreparation(self, request, inputs)
 
     def sequences(

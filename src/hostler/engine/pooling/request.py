@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hostler.types import PoolingParams
+from hostler.types import ANYBODY, Caller, PoolingParams
 
 
 @dataclass(eq=False)
@@ -28,6 +28,7 @@ class PoolingSequence:
 class PoolingRequest:
     request_id: int
     params: PoolingParams
+    caller: Caller = ANYBODY
     num_input_tokens: list[int] = field(default_factory=list)
     """Of each input, which may have a sequence, share one or have two."""
     sequences: list[PoolingSequence] = field(default_factory=list)

@@ -1,11 +1,13 @@
 """Which texts the next step computes: integers alone, no tensors.
 
 A step is a batch of rows that are padded to the longest of them, so it takes texts of like length; they may be of
-several requests. It is small, and who has been given least goes first: a request of one text waits for no more steps
-than there are other requests, however many texts these have brought.
+several requests. It is small, and who has been given least goes first: of callers, by their weights, and then of the
+requests of one. So a text waits for no more steps than there are other callers and, of its own, requests, however many
+texts these have brought.
 """
 
 from bisect import bisect_right
+from operator import itemgetter
 
 from hostler.engine.pooling.request import PoolingRequest, PoolingSequence
 
@@ -16,12 +18,13 @@ LEAST_FILLED = 0.5
 class _Queue:
     """What is left of one request."""
 
-    def __init__(self, request: PoolingRequest, turn: tuple[int, int]) -> None:
+    def __init__(self, request: PoolingRequest, num_served: int) -> None:
+        self.caller = request.caller
         self.waiting = sorted(request.sequences, key=_num_tokens)
         """Ascending by length."""
-        self.turn = turn
-        """Tokens that it was given, padding included, counted from what those had who were there when it came; and
-        the order of arrival. The lowest is served first."""
+        self.num_served = num_served
+        """Tokens that it was given, padding included, counted from what that of its caller had that had least when it
+        came."""
 
     def take(self, most: int, least: float) -> PoolingSequence | None:
         """The longest that has at most so many tokens, and at least so many."""
@@ -30,45 +33,50 @@ class _Queue:
             return None
         return self.waiting.pop(place)
 
-    def charge(self, num_tokens: int) -> None:
-        self.turn = (self.turn[0] + num_tokens, self.turn[1])
-
 
 class PoolingScheduler:
-    """Fair between requests, in tokens."""
+    """Fair between callers and between the requests of each, in tokens."""
 
     def __init__(self, max_num_batched_tokens: int) -> None:
         """A text that is longer has a step to itself."""
         self._max_num_batched_tokens = max_num_batched_tokens
         self._queues: dict[int, _Queue] = {}
-        """By request id; none is empty."""
-        self._num_arrived = 0
+        """By request id, in the order of arrival; none is empty."""
+        self._shares: dict[str, float] = {}
+        """By the id of each caller that has a queue: tokens it was given by its weight, counted from what the caller
+        had that had least when it came."""
 
     def has_requests(self) -> bool:
         return bool(self._queues)
 
     def add_request(self, request: PoolingRequest) -> None:
-        served = min((queue.turn[0] for queue in self._queues.values()), default=0)
-        self._queues[request.request_id] = _Queue(request, (served, self._num_arrived))
-        self._num_arrived += 1
+        caller_id = request.caller.id
+        if caller_id not in self._shares:
+            self._shares[caller_id] = min(self._shares.values(), default=0.0)
+        siblings = (queue.num_served for queue in self._queues.values() if queue.caller.id == caller_id)
+        self._queues[request.request_id] = _Queue(request, min(siblings, default=0))
 
     def remove(self, request_id: int) -> None:
         """Forget what is left of a request; unknown ids are ignored."""
-        self._queues.pop(request_id, None)
+        removed = self._queues.pop(request_id, None)
+        if removed is not None and all(queue.caller.id != removed.caller.id for queue in self._queues.values()):
+            del self._shares[removed.caller.id]
 
     def schedule(self) -> list[PoolingSequence]:
         """The rows of the next step, which are not waiting any more: the longest text of whose turn it is, and what
         fits beside it."""
-        in_turn = sorted(self._queues.items(), key=lambda item: item[1].turn)
+        turns = ((self._shares[queue.caller.id], queue.num_served, i) for i, queue in self._queues.items())
+        in_turn = [(i, self._queues[i]) for i in map(itemgetter(2), sorted(turns))]
         longest = in_turn[0][1].waiting[-1].num_tokens
         num_rows = max(1, self._max_num_batched_tokens // max(1, longest))
         batch: list[PoolingSequence] = []
         for request_id, queue in in_turn:
             while len(batch) < num_rows and (sequence := queue.take(longest, longest * LEAST_FILLED)) is not None:
                 batch.append(sequence)
-                queue.charge(longest)
+                queue.num_served += longest
+                self._shares[queue.caller.id] += longest / queue.caller.weight
             if not queue.waiting:
-                del self._queues[request_id]
+                self.remove(request_id)
             if len(batch) == num_rows:
                 break
         return batch
