@@ -16,6 +16,9 @@ from tests.playground.gateway import Gateway
 WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 
+expect.set_options(timeout=20_000)
+"""Milliseconds until something that is awaited counts as absent; only a slow machine takes many."""
+
 NETWORK = "Failed to load resource"
 """How the browser's console begins to tell of an answer that is an error: many tests want one."""
 

@@ -9,7 +9,7 @@ from hostler.config import SHIPPED_REGISTRY
 from tests.e2e.server_process import ServerProcess
 from tests.playground.test_chat import say
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 EMBEDDED = "smollm2-135m"
 LONG_MS = 120_000

@@ -31,7 +31,10 @@ function show() {
     if (link.hash === `#/${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (main.firstElementChild !== views[name].element) main.replaceChildren(views[name].element);
+  if (main.firstElementChild !== views[name].element) {
+    main.replaceChildren(views[name].element);
+    scrollTo(0, 0);
+  }
   views[name].show(query);
 }
 

@@ -7,15 +7,16 @@ export class ModelSelect {
   constructor(label, onchange) {
     const tell = () => onchange(this.value);
     this.select = h("select", { "aria-label": label, onchange: tell });
-    this.input = h("input", { "aria-label": label, placeholder: "model id", spellcheck: "false", onchange: tell, hidden: true });
-    this.element = h("span", { class: "model-select" }, this.select, this.input);
+    this.input = h("input", { "aria-label": label, placeholder: "model id", spellcheck: "false", onchange: tell });
+    /** Holds one of the two. */
+    this.element = h("span", { class: "model-select" }, this.select);
     /** Chosen, though perhaps not listed yet. */
     this.wanted = "";
     this.shown = "";
   }
 
   get value() {
-    if (!this.input.hidden) return this.input.value.trim();
+    if (this.element.firstChild === this.input) return this.input.value.trim();
     return this.select.value || this.wanted;
   }
 
@@ -28,8 +29,8 @@ export class ModelSelect {
 
   update() {
     const mayList = server.has("read") || !server.isKnown || server.needsKey;
-    this.select.hidden = !mayList;
-    this.input.hidden = mayList;
+    const control = mayList ? this.select : this.input;
+    if (this.element.firstChild !== control) this.element.replaceChildren(control);
     const held = [];
     const others = [];
     for (const [modelId, row] of server.models) (row.state === "ready" ? held : others).push(modelId);

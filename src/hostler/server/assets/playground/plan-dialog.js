@@ -43,7 +43,8 @@ function describeVictim(victim) {
 
 function facts(plan) {
   const { footprint } = plan;
-  const inFlight = Object.entries(plan.in_flight).map(([modelId, count]) => `${modelId}: ${plural(count, "request")}`);
+  const busy = Object.entries(plan.in_flight).filter(([, count]) => count > 0);
+  const inFlight = busy.map(([modelId, count]) => `${modelId}: ${plural(count, "request")}`);
   const rows = [
     ["Would go to", plan.device],
     ["Needs", amounts(plan.needs)],
