@@ -47,7 +47,8 @@ def serve(config: Path | None, command_line: dict[str, Any], announce: Callable[
         ServiceError: the address cannot be listened on, or the engine is not installed.
     """
     # What reading the settings has to say is not to be of another form than all that follows.
-    configure_logging("INFO", "json" if os.environ.get("LOG_FORMAT", "").lower() == "json" else "human")
+    form = str(command_line.get("log_format") or os.environ.get("LOG_FORMAT", ""))
+    configure_logging("INFO", "json" if form.lower() == "json" else "human")
     path = registry_path(config)
     # Looked at before it is read: what changes in between is noticed.
     file = FileWatch(path)
