@@ -83,6 +83,24 @@ async def test_a_key_for_inference_alone_chats_and_does_not_see_the_stable(page:
         await expect(page.get_by_role("article", name="tiny-chat").locator(".body")).to_contain_text("word15")
 
 
+async def test_a_key_for_some_models_sees_those_and_is_told_why_the_log_is_empty(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "keys.yaml"
+    with changing(path) as keys:
+        scopes = frozenset({Scope.READ, Scope.INFERENCE})
+        keys["team"] = Key(name="team", digest=digest_of(b"team"), scopes=scopes, models=("tiny-*",))
+    async with Gateway(keys_file=path) as gateway:
+        refused: list[str] = []
+        page.on("response", lambda answer: refused.append(answer.url) if answer.status == 403 else None)
+        await page.goto(f"{gateway.url}/playground")
+        await give_key(page, "team")
+        await expect(page.locator("tbody tr")).to_have_count(3)
+        await expect(page.locator(".events")).to_contain_text("This key is for some models")
+        await page.get_by_role("link", name="Chat with tiny-chat").click()
+        await page.get_by_role("link", name="Stable").click()
+        await expect(page.locator("tbody tr")).to_have_count(3)
+        assert len(refused) == len(set(refused)), "what is refused is not asked for again"
+
+
 async def test_a_key_for_reading_alone_sees_the_stable_and_cannot_chat(page: Page, tmp_path: Path) -> None:
     keys_file = write_keys(tmp_path / "keys.yaml", watcher={Scope.READ})
     async with Gateway(keys_file=keys_file) as gateway:

@@ -40,7 +40,9 @@ export class EventLog {
   #fill() {
     this.list.replaceChildren();
     feed.events.forEach((event) => this.#add(event));
-    if (!this.list.hasChildNodes()) this.list.append(h("li", { class: "empty" }, "Nothing yet."));
+    if (this.list.hasChildNodes()) return;
+    const text = feed.isRefused ? "This key is for some models; the log is of all." : "Nothing yet.";
+    this.list.append(h("li", { class: "empty" }, text));
   }
 
   #add(event) {

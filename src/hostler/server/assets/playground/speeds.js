@@ -1,19 +1,26 @@
 /** How fast each model writes, from the server's metrics. */
 
-import { call } from "./api.js";
+import { ApiError, call } from "./api.js";
+import { currentKey } from "./session-key.js";
 
 const SERIES = /^hostler_inter_token_seconds_(count|sum)\{model="([^"]*)"\} (\S+)$/gm;
 
 /** The totals that were read last, by model id. */
 let before = new Map();
 const speeds = new Map();
+/** The key that may not read the metrics, or finds none. */
+let refusedKey;
 
 /**
  * Tokens per second of one answer, by model id: of the answers that ended since the last time, and of the last ones
  * before where none did. Empty where the server keeps no metrics.
  */
 export async function readSpeeds() {
-  const response = await call("metrics").catch(() => null);
+  if (refusedKey === currentKey()) return speeds;
+  const response = await call("metrics").catch((error) => {
+    if (error instanceof ApiError) refusedKey = currentKey();
+    return null;
+  });
   if (response === null) return speeds;
   const now = new Map();
   for (const [, kind, modelId, value] of (await response.text()).matchAll(SERIES)) {
