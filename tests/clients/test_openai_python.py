@@ -13,7 +13,7 @@ def shown(run_python: RunClient) -> dict[str, Any]:
 
 
 def test_it_lists_the_models_and_finds_one_by_its_hugging_face_name(shown: dict[str, Any]) -> None:
-    assert shown["models"] == [EMBEDDED, "tiny-llama", EMBEDDER]
+    assert shown["models"] == [EMBEDDER, EMBEDDED, "tiny-llama"]
     assert shown["by_name"] == EMBEDDED
 
 

@@ -231,6 +231,8 @@ async def test_the_types_are_told(served: Served) -> None:
     assert abilities["pooling"] is None
     await served.client.post("/models/tiny-classifier/load")
     abilities = (await served.client.get("/models/tiny-classifier/capabilities")).json()
+    assert abilities["parameters"].keys() == {"/v1/classify"}
+    assert abilities["parameters"]["/v1/classify"].keys() == {"truncate_prompt_tokens", "keep_alive"}
     assert abilities["pooling"] == {"num_values": 2, "labels": LABELS, "input_types": []}
     assert {"POST /v1/classify", "POST /models/tiny-classifier/v1/classify", "POST /tokenize"} <= set(
         abilities["routes"]

@@ -1,16 +1,18 @@
 """What requests may hold, read from their models, so that nothing of it is written down twice."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from hostler.protocol.embeddings import EmbeddingRequest
 from hostler.protocol.model_answers import NotSupported, Parameter
 from hostler.protocol.native import ChatRequest, GenerateRequest
 from hostler.protocol.openai_chat import ChatCompletionRequest
 from hostler.protocol.openai_completions import CompletionRequest
 from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, COMPLETIONS_UNSUPPORTED, WITHOUT_EFFECT
 from hostler.protocol.openai_messages import TextPart
+from hostler.protocol.ranking import ClassifyRequest, RerankRequest, ScoreRequest
 from hostler.types import ChatFormat, SamplingParams
 
 RENDERING = {
@@ -26,9 +28,16 @@ _CONTENT = frozenset(
     (
         *("model", "prompt", "messages", "text", "texts", "message", "context", "stream_options"),
         *("add_generation_prompt", "continue_final_message", "tools", "tool_choice", "parallel_tool_calls"),
+        *("input", "query", "documents", "text_1", "text_2", "user"),
     )
 )
 """Fields that are no parameters of an answer."""
+_POOLING_REQUESTS = {
+    "/v1/embeddings": EmbeddingRequest,
+    "/v1/rerank": RerankRequest,
+    "/v1/score": ScoreRequest,
+    "/v1/classify": ClassifyRequest,
+}
 _NAMED_OTHERWISE = {"num_return_sequences": "n", "max_new_tokens": "max_tokens", "max_completion_tokens": "max_tokens"}
 """Fields to those of `SamplingParams` that they become."""
 
@@ -68,6 +77,19 @@ def parameters(
             if name not in _CONTENT
         }
         for route, (request, params) in usual.items()
+    }
+
+
+def pooling_parameters(schemas: Mapping[str, Any], routes: Collection[str]) -> dict[str, dict[str, Parameter]]:
+    """The same of those of the routes that ask models which read whole texts."""
+    return {
+        route: {
+            name: _parameter(name, schema, SamplingParams())
+            for name, schema in schemas[request.__name__]["properties"].items()
+            if name not in _CONTENT
+        }
+        for route, request in _POOLING_REQUESTS.items()
+        if route in routes
     }
 
 

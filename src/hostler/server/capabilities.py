@@ -12,12 +12,13 @@ from hostler.protocol.capabilities import (
     message_content,
     not_supported,
     parameters,
+    pooling_parameters,
     without_effect,
 )
 from hostler.protocol.compare import MAX_COMPARED
 from hostler.protocol.conversation import MAX_CONTEXT_CHARS
 from hostler.protocol.fields import MAX_STOP_CHARS, MAX_STOP_STRINGS, MAX_STOP_TOKEN_IDS
-from hostler.protocol.model_answers import Capabilities, Limits, PoolingAbilities
+from hostler.protocol.model_answers import Capabilities, Limits, Parameter, PoolingAbilities
 from hostler.protocol.openai import MAX_CHOICES, MAX_LOGIT_BIAS
 from hostler.protocol.openai_chat import MAX_TOP_LOGPROBS
 from hostler.protocol.openai_completions import MAX_BEST_OF, MAX_LOGPROBS, MAX_SEQUENCES
@@ -70,11 +71,7 @@ def _capabilities(services: Services, spec: ModelSpec, document: dict[str, Any])
         **known,
         "message_content": message_content(),
         "routes": list(_routes(document, spec)),
-        "parameters": parameters(
-            document["components"]["schemas"],
-            default_max_length=spec.default_max_length,
-            suggested_temperature=spec.suggested_temperature,
-        ),
+        "parameters": _parameters(document, spec),
         "limits": _limits(services, spec),
         "not_supported": not_supported(),
         "without_effect": without_effect(),
@@ -86,6 +83,15 @@ def _tools_of(facts: ModelFacts) -> str | None:
     if facts.pooling is not None:
         return None
     return "template" if facts.has_tool_template else "instruction"
+
+
+def _parameters(document: dict[str, Any], spec: ModelSpec) -> dict[str, dict[str, Parameter]]:
+    schemas = document["components"]["schemas"]
+    if spec.type.is_pooling:
+        return pooling_parameters(schemas, [path for path in document["paths"] if spec.type in types_of_route(path)])
+    return parameters(
+        schemas, default_max_length=spec.default_max_length, suggested_temperature=spec.suggested_temperature
+    )
 
 
 def _limits(services: Services, spec: ModelSpec) -> Limits:
