@@ -55,6 +55,11 @@ MISTRAL = "{% if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}[/AVAILABLE_TOOLS]
 MISTRAL_NAMED = "{% if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}[/AVAILABLE_TOOLS]{% endif %}" + _TURNS.replace(
     "CALL", "[TOOL_CALLS]{{ call.function.name }}[ARGS]{{ call.function.arguments | tojson }}"
 )
+QWEN_XML = (
+    "{% if tools %}<|im_start|>system\nYour functions:\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}"
+    "To call one: <tool_call>\n<function=name>\n<parameter=key>\nvalue\n</parameter>\n</function>\n</tool_call>"
+    "<|im_end|>\n{% endif %}"
+) + _TURNS.replace("CALL", "{{ call.function | tojson }}")
 OF_TOOLS = {"hermes": HERMES, "llama": LLAMA, "mistral": MISTRAL, "mistral_named": MISTRAL_NAMED}
 """Those that tell a model of tools, each in the form in which its family calls them."""
 ALL = {"chatml": CHATML, "no_system": NO_SYSTEM, "tools": TOOLS, "reasoning": REASONING, "marked": MARKED}

@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from hostler.engine.beams.search import Hypothesis
 from hostler.engine.text.output_processor import OutputProcessor
 from hostler.tools import Tool, ToolUse
 from hostler.types import ChatMessage, ChatPrompt, Constraint, ConstraintKind, FinishReason, SamplingParams, TokenDelta
@@ -118,6 +119,36 @@ def test_a_call_is_read_in_the_form_that_the_template_shows(form: str, skips: bo
     assert answer == Read("Well." if skips else "Well. <other>", calls=[("point", '{"x": 1, "y": "a"}')])
     assert reason is FinishReason.STOP
     assert all(len(call_id) == (9 if "mistral" in form else 29) for call_id in answer.ids)
+
+
+def test_a_call_may_be_written_in_tags(model: Model) -> None:
+    call = (
+        "<tool_call>\n<function=point>\n<parameter=x>\n1\n</parameter>\n"
+        "<parameter=y>\na\n</parameter>\n</function>\n</tool_call>"
+    )
+    text = f"<think>\nHm.\n</think>\n\nWell.\n\n{call}\n{call}"
+    answer, _ = model.reads(chat_templates.QWEN_XML, asked(), text)
+
+    assert answer == Read("Well.", "Hm.", [("point", '{"x": 1, "y": "a"}')] * 2)
+
+
+@pytest.mark.parametrize("form", ["hermes", "words"])
+def test_sequences_of_a_beam_search_are_read_as_others_are(form: str, model: Model) -> None:
+    tiny = model.tiny
+    inputs = model.engine(FORMS[form]).inputs
+    (request,) = inputs.prepare(0, asked(), SamplingParams(max_tokens=300)).sequences
+    token_ids = tiny.tokenizer(SAID[form], add_special_tokens=False).input_ids
+    answers = [
+        Hypothesis([*token_ids, tiny.tokenizer.eos_token_id], -1.0, FinishReason.STOP),
+        Hypothesis(token_ids[:-6], -2.0, FinishReason.LENGTH),
+    ]
+    whole, cut = OutputProcessor(tiny.tokenizer).process_answers(request, answers)
+
+    assert joined([whole]) == Read(calls=[("point", '{"x": 1, "y": "a"}')])
+    assert (whole.finish_reason, cut.finish_reason, cut.index) == (FinishReason.STOP, FinishReason.LENGTH, 1)
+    ((name, arguments),) = joined([cut]).calls
+    assert name == "point"
+    assert '{"x": 1, "y": "a"}'.startswith(arguments)
 
 
 @pytest.mark.parametrize("form", SAID)

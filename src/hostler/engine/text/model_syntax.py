@@ -9,6 +9,7 @@ from hostler.engine.text.answer_syntax import AnswerSyntax, ResponseTemplate
 from hostler.engine.text.call_syntax import JSON, CallSyntax, syntax_of
 from hostler.engine.text.chat_template import described
 from hostler.engine.text.reasoning import ReasoningMarks, marks_of
+from hostler.engine.text.response_template import known_template
 from hostler.types import ChatPrompt
 
 _END_TOKENS = 16
@@ -26,7 +27,7 @@ class ModelSyntax:
         self._tokenizer = tokenizer
         self._template = template or ""
         self._knows_tools = knows_tools
-        self._response_template = getattr(tokenizer, "response_template", None)
+        self._response_template = getattr(tokenizer, "response_template", None) or known_template(self._template)
 
     def of(self, prompt: ChatPrompt, prompt_token_ids: list[int], *, is_constrained: bool) -> AnswerSyntax | None:
         """`None`: it is all text. `is_constrained`: a grammar says what it is, so that there is no reasoning in it."""

@@ -10,6 +10,30 @@ from hostler.engine.text.call_syntax import CallSyntax
 from hostler.engine.text.parsed import Parsed
 from hostler.tools import ToolCallDelta
 
+QWEN_XML: dict[str, Any] = {
+    "defaults": {"role": "assistant"},
+    "start_anchor": "<|im_start|>assistant\n",
+    "fields": {
+        "reasoning_content": {"open": "<think>", "close": "</think>", "content": "text"},
+        "tool_calls": {
+            "open_pattern": r"<tool_call>\s*<function=(?P<name>[\w.-]+)>",
+            "close_pattern": r"</function>\s*</tool_call>",
+            "repeats": True,
+            "content": "xml-inline",
+            "content_args": {"tag_pattern": r"<parameter=(?P<key>[^>]+)>\s*(?P<value>.*?)\s*</parameter>"},
+            "transform": {"type": "function", "function": {"name": "{name}", "arguments": "{content}"}},
+        },
+        "content": {"content": "text"},
+    },
+}
+"""Of Qwen's models since Qwen3-Coder, whose tokenizers bring none."""
+
+
+def known_template(chat_template: str) -> dict[str, Any] | None:
+    """The response template of the family that writes such a chat template, where it calls in more than JSON."""
+    return QWEN_XML if "<function=" in chat_template and "<parameter=" in chat_template else None
+
+
 _REASONING = frozenset({"reasoning_content", "reasoning", "thinking"})
 """Fields of response templates; repositories differ."""
 
@@ -36,6 +60,11 @@ class ResponseTemplateParser:
         self._num_calls = 0
         self._held = ""
         """White space that is text if more follows it."""
+        self._thought = ""
+        """The same of its reasoning."""
+        self._has_thought = False
+        self._is_blank = False
+        """Reasoning has just ended, and nothing was said yet."""
         self._called = ""
         """What the model has written of a call."""
 
@@ -73,7 +102,9 @@ class ResponseTemplateParser:
                 case "region_chunk", "tool_calls":
                     self._called += event["text"]
                 case "region_chunk", field if field in _REASONING:
-                    new.reasoning += event["text"]
+                    self._think(new, event["text"])
+                case "region_close", field if field in _REASONING:
+                    self._thought, self._is_blank = "", True
                 case "region_close", "tool_calls" if not self._has_tools:
                     self._say(new, self._called)
                     self._called = ""
@@ -84,8 +115,21 @@ class ResponseTemplateParser:
                         self._call(new, call)
         return new
 
+    def _think(self, new: Parsed, text: str) -> None:
+        """White space around what is thought belongs to nothing."""
+        text = self._thought + text
+        if not self._has_thought:
+            text = text.lstrip()
+        certain = text.rstrip()
+        self._thought = text[len(certain) :]
+        self._has_thought = self._has_thought or bool(certain)
+        new.reasoning += certain
+
     def _say(self, new: Parsed, text: str) -> None:
         text = self._held + text
+        if self._is_blank:
+            text = text.lstrip()
+            self._is_blank = not text
         certain = text.rstrip()
         self._held = text[len(certain) :]
         new.text += certain
