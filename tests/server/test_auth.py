@@ -13,6 +13,7 @@ from hostler.server.auth import PUBLIC_ROUTES, scope_of
 from tests.fake_worker import FakeLauncher
 from tests.server.conftest import Served, make_app, serving
 from tests.server.test_openai import CHAT
+from tests.server.test_streaming import until
 
 KEY = "s3cret-kéy"
 SCOPES = {
@@ -255,12 +256,16 @@ async def test_a_reload_takes_up_new_keys(keys_file: Path) -> None:
         assert (await served.client.get("/models", headers=late)).status_code == 200
 
 
-async def test_the_first_key_that_is_made_closes_a_running_server(keys_file: Path) -> None:
+async def test_the_first_key_that_is_made_closes_a_running_server_by_itself(
+    keys_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hostler.watching.INTERVAL_S", 0.001)
     async with serving(keys_file=keys_file) as served:
         assert (await served.client.get("/models")).status_code == 200
-        add_key(keys_file, "first", Scope.READ)
-        await served.services.gate.keyring.reload()
+        key = add_key(keys_file, "first", Scope.READ)
+        await until(lambda: served.services.gate.keyring.is_needed)
         assert (await served.client.get("/models")).status_code == 401
+        assert (await served.client.get("/models", headers=key)).status_code == 200
 
 
 @pytest.mark.parametrize(("settings", "is_warned"), [({}, 0), ({"api_key": KEY, "insecure_no_auth": True}, 0)])
