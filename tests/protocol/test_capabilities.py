@@ -20,7 +20,7 @@ REQUESTS: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
 }
 
 ABOUT_THE_PROMPT = (
-    *("model", "texts", "context", "stream_options", "add_generation_prompt", "continue_final_message"),
+    *("model", "texts", "context", "messages", "stream_options", "add_generation_prompt", "continue_final_message"),
     *("tools", "tool_choice", "parallel_tool_calls"),
 )
 
