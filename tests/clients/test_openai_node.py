@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import EMBEDDED, RunClient, assert_openai_errors
+from tests.clients.conftest import EMBEDDED, EMBEDDER, RunClient, assert_openai_errors
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def shown(run_node: RunClient) -> dict[str, Any]:
 
 
 def test_it_lists_the_models_and_finds_one_by_its_hugging_face_name(shown: dict[str, Any]) -> None:
-    assert shown["models"] == [EMBEDDED, "tiny-llama"]
+    assert shown["models"] == [EMBEDDER, EMBEDDED, "tiny-llama"]
     assert shown["byName"] == EMBEDDED
 
 

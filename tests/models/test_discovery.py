@@ -11,6 +11,7 @@ from hostler.models.discovery import find_in_cache, find_in_folder
 from hostler.models.hub import HubAccess
 from hostler.registry import FolderSource, HubSource
 from hostler.types import ModelType
+from tests.tiny_encoders import build_classifier, build_encoder, write_modules
 from tests.tiny_gguf import write_gguf
 from tests.tiny_models import build_tiny_model
 
@@ -148,3 +149,16 @@ def test_a_chat_template_tells_what_a_model_is_for(tmp_path: Path, tiny: Path, h
     else:
         edit(model, "tokenizer_config.json", chat_template="{{ messages }}")
     assert [found.type for found in find_in_folder(tmp_path)] == [ModelType.CONVERSATIONAL]
+
+
+def test_models_that_read_are_found_with_their_types(tmp_path: Path) -> None:
+    build_encoder("bert", tmp_path / "encoder")
+    write_modules(build_encoder("qwen3", tmp_path / "qwen"), {"pooling_mode": "lasttoken"})
+    build_classifier("roberta", tmp_path / "moods", ["bad", "good"])
+    build_classifier("bert", tmp_path / "ranks", ["relevance"])
+    assert {found.name: found.type for found in find_in_folder(tmp_path)} == {
+        "encoder": ModelType.EMBEDDING,
+        "qwen": ModelType.EMBEDDING,
+        "moods": ModelType.CLASSIFIER,
+        "ranks": ModelType.RERANKER,
+    }
