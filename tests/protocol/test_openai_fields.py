@@ -16,9 +16,10 @@ from openai.types.chat import (
 from openai.types.chat import completion_create_params as chat_create_params
 from pydantic import BaseModel
 
+from hostler.protocol.foreign_fields import Neutral
 from hostler.protocol.openai_chat import ChatCompletionRequest
 from hostler.protocol.openai_completions import CompletionRequest
-from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, COMPLETIONS_UNSUPPORTED, WITHOUT_EFFECT, Neutral
+from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, COMPLETIONS_UNSUPPORTED, WITHOUT_EFFECT
 from hostler.types import SamplingParams
 
 CHAT_FIELDS = set(get_type_hints(chat_create_params.CompletionCreateParamsStreaming))

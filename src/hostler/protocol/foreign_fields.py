@@ -1,10 +1,20 @@
 """Fields of other makers' interfaces that Hostler does not act on, left out or refused by name."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from hostler.errors import UnsupportedParameterError
-from hostler.protocol.openai_fields import Neutral
+
+Neutral = Callable[[Any, dict[str, Any]], bool]
+"""Whether a value, seen beside the whole body, asks for nothing."""
+
+
+def never(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
+    return False
+
+
+def empty(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
+    return value in ("", [], {}) and not isinstance(value, bool)
 
 
 def without_foreign_fields(body: Any, without_effect: Set[str], unsupported: Mapping[str, tuple[Neutral, str]]) -> Any:

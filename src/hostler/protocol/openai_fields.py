@@ -1,9 +1,8 @@
 """OpenAI's parameters that Hostler does not act on: which are harmless, and which must be refused by name."""
 
-from collections.abc import Callable
 from typing import Any
 
-from hostler.errors import UnsupportedParameterError
+from hostler.protocol.foreign_fields import Neutral, empty, never, without_foreign_fields
 
 WITHOUT_EFFECT = frozenset(
     {
@@ -20,17 +19,6 @@ WITHOUT_EFFECT = frozenset(
 )
 """Bookkeeping and hints: the answer is the same with and without them."""
 
-Neutral = Callable[[Any, dict[str, Any]], bool]
-"""Whether a value, seen beside the whole body, asks for nothing."""
-
-
-def _never(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
-    return False
-
-
-def _empty(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
-    return value in ("", [], {}) and not isinstance(value, bool)
-
 
 def _text_only(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
     return value in (["text"], {"type": "text"})
@@ -45,18 +33,18 @@ def _is(neutral: str) -> Neutral:
 
 
 CHAT_UNSUPPORTED: dict[str, Neutral] = {
-    "audio": _never,
+    "audio": never,
     "function_call": _no_choice,
-    "functions": _empty,
+    "functions": empty,
     "modalities": _text_only,
-    "moderation": _never,
+    "moderation": never,
     "reasoning_effort": _is("none"),
     "verbosity": _is("medium"),
-    "web_search_options": _never,
+    "web_search_options": never,
 }
 
 COMPLETIONS_UNSUPPORTED: dict[str, Neutral] = {
-    "suffix": _empty,
+    "suffix": empty,
 }
 
 
@@ -66,12 +54,5 @@ def without_inert_fields(body: Any, unsupported: dict[str, Neutral]) -> Any:
     Raises:
         UnsupportedParameterError: a field of `unsupported` asks for something.
     """
-    if not isinstance(body, dict):
-        return body
-    for name, is_neutral in unsupported.items():
-        value = body.get(name)
-        if value is not None and not is_neutral(value, body):
-            raise UnsupportedParameterError(
-                f"{name} is not supported by this server; leave it out of the request", param=name
-            )
-    return {name: value for name, value in body.items() if name not in WITHOUT_EFFECT and name not in unsupported}
+    remedies = {name: (is_neutral, "leave it out of the request") for name, is_neutral in unsupported.items()}
+    return without_foreign_fields(body, WITHOUT_EFFECT, remedies)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hostler.protocol.openai_fields import Neutral
+from hostler.protocol.foreign_fields import Neutral, empty, never
 
 RESPONSES_WITHOUT_EFFECT = frozenset(
     {
@@ -19,27 +19,19 @@ RESPONSES_WITHOUT_EFFECT = frozenset(
 """Bookkeeping and hints, and bounds of what is never done; nothing is ever stored."""
 
 
-def _never(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
-    return False
-
-
-def _empty(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
-    return value in ("", [], {}) and not isinstance(value, bool)
-
-
 def _false(value: Any, body: dict[str, Any]) -> bool:  # noqa: ARG001
     return value is False
 
 
 RESPONSES_UNSUPPORTED: dict[str, tuple[Neutral, str]] = {
-    "access_programs": (_empty, "leave it out"),
+    "access_programs": (empty, "leave it out"),
     "background": (_false, "leave it out, and stream the answer or wait for it"),
-    "background_options": (_empty, "leave it out, and stream the answer or wait for it"),
-    "context_management": (_empty, 'leave it out; "truncation": "auto" drops the oldest items'),
-    "conversation": (_never, "nothing is stored here: send the items of the conversation in input"),
-    "image": (_empty, "leave it out and send text"),
-    "moderation": (_never, "leave it out"),
-    "previous_response_id": (_never, "nothing is stored here: send the earlier items in input"),
-    "prompt": (_never, "nothing is stored here: send instructions and input"),
+    "background_options": (empty, "leave it out, and stream the answer or wait for it"),
+    "context_management": (empty, 'leave it out; "truncation": "auto" drops the oldest items'),
+    "conversation": (never, "nothing is stored here: send the items of the conversation in input"),
+    "image": (empty, "leave it out and send text"),
+    "moderation": (never, "leave it out"),
+    "previous_response_id": (never, "nothing is stored here: send the earlier items in input"),
+    "prompt": (never, "nothing is stored here: send instructions and input"),
 }
 """By field: when its value asks for nothing, and what to do where it asks for something."""

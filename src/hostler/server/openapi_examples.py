@@ -139,7 +139,8 @@ EVENTS: dict[str, dict[str, Any]] = {
         "facts": {"load_s": 0.5},
     },
     "StreamedText": {"index": 0, "text": " runs", "finish_reason": None},
-} | DIALECT_EVENTS
+    **DIALECT_EVENTS,
+}
 """By the type of the event."""
 
 
