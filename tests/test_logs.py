@@ -53,8 +53,9 @@ def logged_templates() -> Iterator[tuple[str, str]]:
     """Place and text of every line that the package may log."""
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
-            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-            if not is_call or not isinstance(node.func.value, ast.Name) or node.func.value.id != "logger":
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            if not isinstance(node.func.value, ast.Name) or node.func.value.id != "logger":
                 continue
             text = node.args[1 if node.func.attr == "log" else 0]
             if isinstance(text, ast.Constant) and isinstance(text.value, str):

@@ -26,7 +26,9 @@ async def test_each_request_is_one_line_without_its_prompt(served: Served, caplo
         await served.client.post("/models/tiny/generate", json={"text": "the prompt"}, headers={"x-request-id": "r1"})
         await served.client.get("/models/nobody/info")
     first, second = [record.getMessage() for record in caplog.records if record.name == "hostler.server.access"]
-    assert first.startswith("request request_id=r1 method=POST route=/models/{model_id:model}/generate status=200 seconds=")
+    assert first.startswith(
+        "request request_id=r1 method=POST route=/models/{model_id:model}/generate status=200 seconds="
+    )
     assert re.search(
         r" model=tiny-text key=- error=- prompt_tokens=2 completion_tokens=100 wait_s=\d\.\d{4} ttft_s=\d\.\d{4}$",
         first,

@@ -45,6 +45,11 @@ def rows_of_file(config: Path | None) -> dict[str, ModelRow]:
             "memory_bytes": 0,
             "pinned": spec.pinned,
             "keep_alive": spell_keep_alive(spec.keep_alive_s, settings.keep_alive_s),
+            "state": "unloaded",
+            "num_leases": 0,
+            "num_waiting": 0,
+            "reserved": {},
+            "last_error": None,
         }
         for spec in registry.values()
     }
