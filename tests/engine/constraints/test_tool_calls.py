@@ -150,6 +150,7 @@ def test_a_schema_may_refer_to_itself(
     [
         {"$ref": "#"},
         {"$ref": "http://example.org/schema.json"},
+        {"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]},
         {"type": "object", "properties": []},
         {"type": "object", "properties": {"a": {"type": "strin"}}, "required": ["a"]},
         {"type": "object", "properties": {"a": {"type": "string", "pattern": "(a"}}, "required": ["a"]},

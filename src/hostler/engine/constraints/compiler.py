@@ -11,6 +11,7 @@ from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
 from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.constraints.closing import closed
+from hostler.engine.constraints.endless import check_ends
 from hostler.engine.constraints.matcher import GrammarMatcher
 from hostler.engine.constraints.tool_calls import Grammar, calls_grammars, either
 from hostler.engine.constraints.vocabulary import Vocabulary
@@ -135,7 +136,7 @@ def _grammar_of(constraint: Constraint) -> Grammar:
     """
     match constraint.kind:
         case ConstraintKind.JSON_SCHEMA:
-            return _grammar_of_schema(json.dumps(closed(json.loads(constraint.text))))
+            return _grammar_of_schema(json.loads(constraint.text))
         case ConstraintKind.REGEX:
             return dict(json.loads(LLMatcher.grammar_from_regex(constraint.text))["grammars"][0])
         case ConstraintKind.CHOICE:
@@ -147,8 +148,10 @@ def _grammar_of(constraint: Constraint) -> Grammar:
                 raise ValueError(str(exc)) from exc
 
 
-def _grammar_of_schema(schema: str) -> Grammar:
-    return dict(json.loads(LLMatcher.grammar_from_json_schema(schema, overrides=_JSON))["grammars"][0])
+def _grammar_of_schema(schema: Any) -> Grammar:
+    check_ends(schema)
+    text = json.dumps(closed(schema))
+    return dict(json.loads(LLMatcher.grammar_from_json_schema(text, overrides=_JSON))["grammars"][0])
 
 
 def _refusal(param: str, reason: str) -> InvalidRequestError:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hostler.engine.constraints.closing import closed
 from hostler.engine.text.call_syntax import CallSyntax
 from hostler.tools import Tool, ToolUse
 
@@ -18,14 +17,14 @@ Grammar = dict[str, Any]
 
 
 def calls_grammars(
-    tool_use: ToolUse, syntax: CallSyntax, token_id_of: Callable[[str], int | None], of_schema: Callable[[str], Grammar]
+    tool_use: ToolUse, syntax: CallSyntax, token_id_of: Callable[[str], int | None], of_schema: Callable[[Any], Grammar]
 ) -> list[Grammar]:
     """`grammars` as llguidance reads them, of which the first is that of the whole text.
 
-    `token_id_of`: the special token of a mark; `None`: it is text. `of_schema`: a grammar of JSON.
+    `token_id_of`: the special token of a mark; `None`: it is text. `of_schema`: a grammar of JSON, closed.
 
     Raises:
-        ValueError: a schema is none.
+        ValueError: a schema is none, or has no end.
     """
     tools = [tool for tool in tool_use.tools if tool_use.name in (None, tool.name)]
     rules = dict(_rules(tools, syntax, lambda mark: _mark(mark, token_id_of(mark))))
@@ -73,9 +72,9 @@ def _mark(mark: str, token_id: int | None) -> str:
     return json.dumps(mark) if token_id is None else f"<[{token_id}]>"
 
 
-def _schema(tool: Tool) -> str:
+def _schema(tool: Tool) -> Grammar:
     """Of its arguments. One that says nothing of them is one without any."""
     schema = {"type": "object", **tool.parameters}
     if schema.keys() <= _SAYS_NOTHING:
         schema["properties"] = {}
-    return json.dumps(closed(schema))
+    return schema
