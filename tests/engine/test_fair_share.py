@@ -183,7 +183,7 @@ def checked_step(scheduler: Scheduler) -> None:
     finish_step(scheduler, output)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     arrivals=arrivals,
     capacity_blocks=st.integers(6, 20),
@@ -222,7 +222,7 @@ def test_every_sequence_of_every_caller_gets_all_its_tokens_within_the_limits(
     assert all(request.finish_reason is FinishReason.LENGTH for request in requests)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     num_others=st.integers(1, 60),
     prompt=st.integers(1, 200),

@@ -240,11 +240,15 @@ async def test_a_key_without_a_model_for_a_route_gets_none_of_the_others(keys_fi
         assert (await served.client.post("/chat", json={"message": "a"}, headers=key)).status_code == 200
 
 
-async def test_the_documentation_is_closed_once_there_is_a_key_and_open_where_that_is_configured() -> None:
-    for path in ("/docs", "/redoc", "/openapi.json", "/docs/assets/swagger.js"):
-        for settings, status in (({}, 200), ({"api_key": KEY}, 401), ({"api_key": KEY, "public_docs": True}, 200)):
-            async with serving(**settings) as served:
-                assert (await served.client.get(path)).status_code == status
+@pytest.mark.parametrize(
+    ("settings", "status"), [({}, 200), ({"api_key": KEY}, 401), ({"api_key": KEY, "public_docs": True}, 200)]
+)
+async def test_the_documentation_is_closed_once_there_is_a_key_and_open_where_that_is_configured(
+    settings: dict[str, Any], status: int
+) -> None:
+    async with serving(**settings) as served:
+        for path in ("/docs", "/redoc", "/openapi.json", "/docs/assets/swagger.js"):
+            assert (await served.client.get(path)).status_code == status
 
 
 async def test_a_reload_takes_up_new_keys(keys_file: Path) -> None:
