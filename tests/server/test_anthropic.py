@@ -249,7 +249,6 @@ async def test_a_body_that_is_too_large_is_anthropics_413() -> None:
     assert body["error"]["type"] == "request_too_large"
 
 
-@pytest.mark.parametrize("path", [PATH, COUNT])
 @pytest.mark.parametrize(
     ("fields", "status", "code"),
     [
@@ -266,10 +265,24 @@ async def test_a_body_that_is_too_large_is_anthropics_413() -> None:
         ({"max_tokens": 0}, 400, "invalid_value"),
     ],
 )
-async def test_a_mistake_is_anthropics_error(
-    path: str, fields: dict[str, Any], status: int, code: str, served: Served
+async def test_a_mistake_is_anthropics_error(fields: dict[str, Any], status: int, code: str, served: Served) -> None:
+    await check_mistake(served, PATH, ASKED, fields, status, code)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [({"model": "nobody"}, 404, "model_not_found"), ({"max_tokens": 9}, 400, "invalid_value")],
+)
+async def test_a_mistake_in_what_is_counted_is_too(
+    fields: dict[str, Any], status: int, code: str, served: Served
 ) -> None:
-    asked = {key: value for key, value in ASKED.items() if path == PATH or key != "max_tokens"}
+    await check_mistake(served, COUNT, {"model": "tiny-chat", "messages": [HI]}, fields, status, code)
+
+
+async def check_mistake(
+    served: Served, path: str, asked: dict[str, Any], fields: dict[str, Any], status: int, code: str
+) -> None:
+    """It is Anthropic's error, names the first of the fields, and is short."""
     response = await served.client.post(path, json=asked | fields)
     body = response.json()
 
