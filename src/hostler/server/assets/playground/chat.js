@@ -34,7 +34,11 @@ export class ChatView {
     this.sampling = new Sampling(ROUTE, NAMES);
     this.log = h("div", { class: "log", role: "log", "aria-label": "Conversation", "aria-live": "off", tabindex: "0" });
     this.spoken = h("p", { class: "unseen", role: "status" });
-    this.input = h("textarea", { rows: "2", "aria-label": "Message", placeholder: "Message, Enter sends, Shift+Enter breaks the line" });
+    this.input = h("textarea", {
+      rows: "2",
+      "aria-label": "Message",
+      placeholder: "Message, Enter sends, Shift+Enter breaks the line",
+    });
     this.send = h("button", { class: "main" }, "Send");
     this.halt = button("Stop", () => this.#halt(), { title: "Esc", hidden: true });
     this.refusal = h("p", { class: "refusal", hidden: true });
@@ -57,14 +61,28 @@ export class ChatView {
   }
 
   #conversation() {
-    const composer = h("form", { class: "composer", onsubmit: (event) => (event.preventDefault(), this.#ask()) }, this.input, this.send, this.halt);
+    const composer = h(
+      "form",
+      { class: "composer", onsubmit: (event) => (event.preventDefault(), this.#ask()) },
+      this.input,
+      this.send,
+      this.halt,
+    );
     const bar = h(
       "div",
       { class: "bar" },
       button("New chat", () => this.#clear()),
       button("Export", () => this.#export()),
     );
-    return h("section", { "aria-label": "Chat" }, h("h1", { class: "unseen" }, "Chat"), bar, this.log, this.spoken, composer);
+    return h(
+      "section",
+      { "aria-label": "Chat" },
+      h("h1", { class: "unseen" }, "Chat"),
+      bar,
+      this.log,
+      this.spoken,
+      composer,
+    );
   }
 
   show(query) {
@@ -79,7 +97,10 @@ export class ChatView {
     const mayAsk = server.has("inference");
     this.refusal.hidden = mayAsk || !server.isKnown;
     this.content.hidden = !mayAsk && server.isKnown;
-    setText(this.refusal, server.needsKey ? "A key is needed to chat." : "This key may not ask models: it has not the scope “inference”.");
+    setText(
+      this.refusal,
+      server.needsKey ? "A key is needed to chat." : "This key may not ask models: it has not the scope “inference”.",
+    );
     this.models.update();
     this.#describeModel();
   }
@@ -145,7 +166,10 @@ export class ChatView {
       setText(this.spoken, `The answer is complete: ${pace.describe()}.`);
     } catch (error) {
       message.finish = error.name === "AbortError" ? "stopped" : "error";
-      const gone = error instanceof UnreachableError ? " The answer may be incomplete; regenerate it once the server is back." : "";
+      const gone =
+        error instanceof UnreachableError
+          ? " The answer may be incomplete; regenerate it once the server is back."
+          : "";
       if (message.finish === "error") view.showProblem(error.message + gone);
       setText(this.spoken, message.finish === "stopped" ? "The answer was stopped." : "");
     }
@@ -219,7 +243,10 @@ export class ChatView {
     if (request === null) return;
     const isAnswered = request.messages.at(-1)?.role === "assistant";
     const asked = { ...request, messages: isAnswered ? request.messages.slice(0, -1) : request.messages };
-    openExport(asked, { ...request, messages: [...request.messages.slice(0, -this.messages.length || undefined), ...this.messages] });
+    openExport(asked, {
+      ...request,
+      messages: [...request.messages.slice(0, -this.messages.length || undefined), ...this.messages],
+    });
   }
 
   #follow() {

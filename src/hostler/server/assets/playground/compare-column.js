@@ -59,7 +59,9 @@ export class CompareColumn {
       "Wait for the model": seconds(answer.load_s),
       "In all": seconds(answer.total_s),
     };
-    this.facts.replaceChildren(...Object.entries(rows).flatMap(([name, value]) => [h("dt", {}, name), h("dd", { "data-fact": name }, value)]));
+    this.facts.replaceChildren(
+      ...Object.entries(rows).flatMap(([name, value]) => [h("dt", {}, name), h("dd", { "data-fact": name }, value)]),
+    );
   }
 
   fail(text) {

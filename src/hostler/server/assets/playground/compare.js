@@ -42,7 +42,13 @@ export class CompareView {
       h("div", { class: "bar" }, this.chosen, this.more),
       field("Prompt", this.prompt),
       h("details", {}, h("summary", {}, "Settings"), field("System prompt", this.system), this.sampling.element),
-      h("div", { class: "bar" }, this.go, this.halt, button("Copy link", () => this.#copyLink())),
+      h(
+        "div",
+        { class: "bar" },
+        this.go,
+        this.halt,
+        button("Copy link", () => this.#copyLink()),
+      ),
     );
   }
 
@@ -61,7 +67,12 @@ export class CompareView {
     const mayAsk = server.has("inference");
     this.refusal.hidden = mayAsk || !server.isKnown;
     this.content.hidden = !mayAsk && server.isKnown;
-    setText(this.refusal, server.needsKey ? "A key is needed to compare." : "This key may not ask models: it has not the scope “inference”.");
+    setText(
+      this.refusal,
+      server.needsKey
+        ? "A key is needed to compare."
+        : "This key may not ask models: it has not the scope “inference”.",
+    );
     if (!mayAsk) return;
     if (this.selects.length === 0) this.#chooseModels([...server.models.keys()].slice(0, MIN_MODELS));
     while (this.selects.length < MIN_MODELS) this.#addSelect();
@@ -78,7 +89,10 @@ export class CompareView {
   #addSelect(modelId = null) {
     const free = [...server.models.keys()].find((other) => !this.#models().includes(other)) ?? "";
     const select = new ModelSelect(`Model ${this.selects.length + 1}`, () => this.#describe());
-    const remove = button("×", () => this.#removeSelect(select, place), { class: "quiet", "aria-label": "Remove this model" });
+    const remove = button("×", () => this.#removeSelect(select, place), {
+      class: "quiet",
+      "aria-label": "Remove this model",
+    });
     const place = h("span", {}, select.element, remove);
     this.selects.push(select);
     this.chosen.append(place);
@@ -107,7 +121,13 @@ export class CompareView {
   #describe() {
     const models = this.#models().join(",");
     const set = this.sampling.values() ?? {};
-    describe("compare", { models, prompt: this.prompt.value, system: this.system.value, schema: this.sampling.schema.value, ...set });
+    describe("compare", {
+      models,
+      prompt: this.prompt.value,
+      system: this.system.value,
+      schema: this.sampling.schema.value,
+      ...set,
+    });
   }
 
   async #copyLink() {
@@ -190,7 +210,9 @@ function praiseBest(columns, answers) {
   const told = [...answers.values()].filter((answer) => !answer.error);
   if (told.length < MIN_MODELS) return;
   const first = told.filter((answer) => answer.ttft_s !== null).sort((one, other) => one.ttft_s - other.ttft_s)[0];
-  const fastest = told.filter((answer) => answer.tokens_per_second !== null).sort((one, other) => other.tokens_per_second - one.tokens_per_second)[0];
+  const fastest = told
+    .filter((answer) => answer.tokens_per_second !== null)
+    .sort((one, other) => other.tokens_per_second - one.tokens_per_second)[0];
   if (first) columns.get(first.model_id).praise("First token");
   if (fastest) columns.get(fastest.model_id).praise("Tokens/s");
 }

@@ -4,9 +4,10 @@ import { address } from "./api.js";
 import { button, h, openDialog } from "./dom.js";
 
 /** What OpenAI's Python client takes by name; the rest goes into `extra_body`. */
-const OPENAI_NAMES = new Set(
-  "model messages temperature top_p max_tokens seed presence_penalty frequency_penalty stop logprobs top_logprobs response_format".split(" "),
-);
+const OPENAI_NAMES = new Set([
+  ...["model", "messages", "temperature", "top_p", "max_tokens", "seed", "presence_penalty", "frequency_penalty"],
+  ...["stop", "logprobs", "top_logprobs", "response_format"],
+]);
 
 /** `request`: the body without `stream`. `conversation`: what JSON is to hold. */
 export function openExport(request, conversation) {
@@ -25,7 +26,13 @@ export function openExport(request, conversation) {
     "Export",
     h("div", { class: "bar" }, ...choices),
     code,
-    h("div", { class: "buttons" }, copy, button("Save JSON", () => save(forms.JSON)), button("Close", () => dialog.close())),
+    h(
+      "div",
+      { class: "buttons" },
+      copy,
+      button("Save JSON", () => save(forms.JSON)),
+      button("Close", () => dialog.close()),
+    ),
   );
   dialog.classList.add("wide-dialog");
   choose("JSON");

@@ -32,7 +32,8 @@ export function askForKey() {
 }
 
 function stateOfKey(hasKey) {
-  if (server.needsKey) return hasKey ? "The server does not accept the key of this tab." : "This server asks for a key.";
+  if (server.needsKey)
+    return hasKey ? "The server does not accept the key of this tab." : "This server asks for a key.";
   const scopes = [...server.scopes].join(", ") || "nothing";
   return server.keyName === null
     ? "This server asks for no key."

@@ -51,5 +51,11 @@ function span(match, depth) {
 function link(target, children, written) {
   const address = URL.canParse(target) ? new URL(target) : null;
   if (address === null || !SCHEMES.has(address.protocol)) return [written];
-  return [h("a", { href: address.href, target: "_blank", rel: "noopener noreferrer nofollow", title: address.href }, ...children)];
+  return [
+    h(
+      "a",
+      { href: address.href, target: "_blank", rel: "noopener noreferrer nofollow", title: address.href },
+      ...children,
+    ),
+  ];
 }

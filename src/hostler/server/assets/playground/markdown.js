@@ -1,4 +1,4 @@
-/** Markdown to nodes, block by block. HTML in it is text like any other, and nothing is fetched: images become links. */
+/** Markdown to nodes, block by block. HTML in it is text like any other; nothing is fetched, images become links. */
 
 import { h } from "./dom.js";
 import { inline } from "./markdown-inline.js";
@@ -43,7 +43,17 @@ function block(lines, at, depth) {
   if (heading) return [h("p", { class: `heading level${heading[1].length}` }, ...inline(heading[2])), at + 1];
   if (QUOTE.test(line)) {
     const end = endOf(lines, at, (other) => QUOTE.test(other));
-    return [h("blockquote", {}, ...blocks(lines.slice(at, end).map((other) => other.replace(QUOTE, "")), depth + 1)), end];
+    return [
+      h(
+        "blockquote",
+        {},
+        ...blocks(
+          lines.slice(at, end).map((other) => other.replace(QUOTE, "")),
+          depth + 1,
+        ),
+      ),
+      end,
+    ];
   }
   if (ITEM.test(line)) return list(lines, at, depth);
   if (line.includes("|") && TABLE_RULE.test(lines[at + 1] ?? "")) return table(lines, at);
@@ -64,10 +74,17 @@ function endOf(lines, at, belongs) {
 /** Without its end, as while it is still written, a fence goes on to the end of the text. */
 function fence(lines, at) {
   const [, mark, language] = FENCE.exec(lines[at]);
-  const end = endOf(lines, at + 1, (line) => !(line.trim().startsWith(mark) && !line.trim().slice(mark.length).replaceAll(mark[0], "")));
+  const end = endOf(
+    lines,
+    at + 1,
+    (line) => !(line.trim().startsWith(mark) && !line.trim().slice(mark.length).replaceAll(mark[0], "")),
+  );
   const code = h("code", {}, lines.slice(at + 1, end).join("\n"));
   // What scrolls must be reachable by keys.
-  return [h("pre", { tabindex: "0", "aria-label": language ? `${language} code` : "code", role: "region" }, code), end + 1];
+  return [
+    h("pre", { tabindex: "0", "aria-label": language ? `${language} code` : "code", role: "region" }, code),
+    end + 1,
+  ];
 }
 
 function list(lines, at, depth) {
@@ -80,7 +97,10 @@ function list(lines, at, depth) {
     if (!found || found[1].length > indent.length + 1 || /\d/.test(found[2]) !== isOrdered) break;
     if (found[1].length < indent.length) break;
     const end = endOfItem(lines, next + 1, found[0].length, indent.length);
-    const content = [lines[next].slice(found[0].length), ...lines.slice(next + 1, end).map((line) => dedent(line, found[0].length))];
+    const content = [
+      lines[next].slice(found[0].length),
+      ...lines.slice(next + 1, end).map((line) => dedent(line, found[0].length)),
+    ];
     items.push(h("li", {}, ...tight(blocks(content, depth + 1))));
     next = end;
   }
@@ -99,7 +119,10 @@ function endOfItem(lines, at, width, indent) {
       if (after === undefined) return end;
       const isMore = after.length - after.trimStart().length >= Math.min(width, indent + 2) || ITEM.test(after);
       if (!isMore) return end;
-    } else if (spaces < Math.min(width, indent + 2) && (ITEM.test(line) || beginsBlock(line) || !lines[end - 1].trim())) {
+    } else if (
+      spaces < Math.min(width, indent + 2) &&
+      (ITEM.test(line) || beginsBlock(line) || !lines[end - 1].trim())
+    ) {
       return end;
     }
     end += 1;
@@ -123,9 +146,17 @@ function table(lines, at) {
   const rows = lines.slice(at + 2, end).map((line) => cells(line).slice(0, heads.length));
   const head = h("thead", {}, h("tr", {}, ...heads.map((cell) => h("th", { scope: "col" }, ...inline(cell)))));
   const body = h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((cell) => h("td", {}, ...inline(cell))))));
-  return [h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Table" }, h("table", {}, head, body)), end];
+  return [
+    h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Table" }, h("table", {}, head, body)),
+    end,
+  ];
 }
 
 function cells(line) {
-  return line.trim().replace(/^\|/, "").replace(/\|$/, "").split("|").map((cell) => cell.trim());
+  return line
+    .trim()
+    .replace(/^\|/, "")
+    .replace(/\|$/, "")
+    .split("|")
+    .map((cell) => cell.trim());
 }

@@ -31,11 +31,8 @@ export class MemoryBars {
 
   #draw({ resource, budget, free, parts }) {
     const used = parts.map(([modelId, held]) => `${modelId} ${bytes(held)}`);
-    const bar = h("div", {
-      class: "meter",
-      role: "img",
-      "aria-label": `${resource}: ${bytes(budget)} in all, ${bytes(free)} free${used.length ? `; ${used.join(", ")}` : ""}`,
-    });
+    const words = [`${resource}: ${bytes(budget)} in all, ${bytes(free)} free`, used.join(", ")].filter(Boolean);
+    const bar = h("div", { class: "meter", role: "img", "aria-label": words.join("; ") });
     for (const [modelId, held] of parts) {
       const part = h("span", { class: this.#colour(modelId), title: `${modelId}: ${bytes(held)}` });
       part.style.width = `${(100 * held) / budget}%`;
@@ -44,7 +41,12 @@ export class MemoryBars {
     const legend = parts.map(([modelId, held]) =>
       h("li", {}, h("span", { class: `swatch ${this.#colour(modelId)}` }), `${modelId} ${bytes(held)}`),
     );
-    const head = h("p", {}, h("strong", {}, resource === "host" ? "Host memory" : resource), ` ${bytes(free)} of ${bytes(budget)} free`);
+    const head = h(
+      "p",
+      {},
+      h("strong", {}, resource === "host" ? "Host memory" : resource),
+      ` ${bytes(free)} of ${bytes(budget)} free`,
+    );
     return h("div", {}, head, bar, legend.length > 0 && h("ul", { class: "legend" }, ...legend));
   }
 

@@ -7,7 +7,13 @@ import { loadOrAsk, pin, plan, unload } from "./model-actions.js";
 import { routeOf } from "./router.js";
 import { server } from "./server-watch.js";
 
-const STATES = { unloaded: "not in memory", loading: "loading", ready: "in memory", unloading: "leaving", failed: "failed" };
+const STATES = {
+  unloaded: "not in memory",
+  loading: "loading",
+  ready: "in memory",
+  unloading: "leaving",
+  failed: "failed",
+};
 
 export class ModelRow {
   constructor(modelId) {
@@ -21,10 +27,16 @@ export class ModelRow {
     this.requests = h("td", { "data-label": "In flight", class: "number" });
     this.speed = h("td", { "data-label": "Tokens/s", class: "number" });
     this.used = h("td", { "data-label": "Last used", class: "number" });
-    this.chat = h("a", { class: "button", href: routeOf("chat", { model: modelId }), "aria-label": `Chat with ${modelId}` }, "Chat");
+    this.chat = h(
+      "a",
+      { class: "button", href: routeOf("chat", { model: modelId }), "aria-label": `Chat with ${modelId}` },
+      "Chat",
+    );
     this.load = button("Load", () => loadOrAsk(modelId), { "aria-label": `Load ${modelId}` });
     this.unload = button("Unload", () => unload(modelId), { "aria-label": `Unload ${modelId}` });
-    this.force = button("Unload now", () => unload(modelId, { force: true }), { "aria-label": `Unload ${modelId} now` });
+    this.force = button("Unload now", () => unload(modelId, { force: true }), {
+      "aria-label": `Unload ${modelId} now`,
+    });
     this.pin = button("Pin", () => pin(modelId, !this.row.pinned), { "aria-label": `Pin ${modelId}` });
     this.plan = button("Plan", () => plan(modelId), { class: "quiet", "aria-label": `Plan ${modelId}` });
     this.element = h(

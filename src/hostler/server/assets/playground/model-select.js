@@ -38,9 +38,14 @@ export class ModelSelect {
     if (state === this.shown) return;
     this.shown = state;
     const chosen = this.value;
-    const groups = [["In memory", held], ["Loaded when asked", others]].filter(([, models]) => models.length > 0);
+    const groups = [
+      ["In memory", held],
+      ["Loaded when asked", others],
+    ].filter(([, models]) => models.length > 0);
     this.select.replaceChildren(
-      ...groups.map(([label, models]) => h("optgroup", { label }, ...models.map((modelId) => h("option", {}, modelId)))),
+      ...groups.map(([label, models]) =>
+        h("optgroup", { label }, ...models.map((modelId) => h("option", {}, modelId))),
+      ),
     );
     this.choose(chosen);
   }

@@ -18,7 +18,9 @@ export class Pace {
   }
 
   get tokensPerSecond() {
-    return this.count > 1 && this.lastAt > this.firstAt ? ((this.count - 1) * 1000) / (this.lastAt - this.firstAt) : null;
+    return this.count > 1 && this.lastAt > this.firstAt
+      ? ((this.count - 1) * 1000) / (this.lastAt - this.firstAt)
+      : null;
   }
 
   describe() {

@@ -59,14 +59,19 @@ export class Sampling {
     const lowest = bound(known.minimum ?? known.exclusiveMinimum);
     let highest = bound(known.maximum);
     if (OF_LENGTH.has(name)) highest = maxModelLen ?? null;
-    for (const [attribute, value] of [["min", lowest], ["max", highest]]) {
+    for (const [attribute, value] of [
+      ["min", lowest],
+      ["max", highest],
+    ]) {
       if (value === null) input.removeAttribute(attribute);
       else input.setAttribute(attribute, value);
     }
     // The steps of other numbers count from 0, so 0.33 is as good as 0.3.
     input.step = isInteger ? "1" : "any";
     input.placeholder = known.default ?? (name === "seed" ? "random" : "its own");
-    this.hints.get(name).textContent = [lowest, highest].every((value) => value !== null) ? `${lowest} to ${highest}` : "";
+    this.hints.get(name).textContent = [lowest, highest].every((value) => value !== null)
+      ? `${lowest} to ${highest}`
+      : "";
   }
 
   /** What was set, by name; null where something of it cannot be, which is then said and shown. */

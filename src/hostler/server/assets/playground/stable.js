@@ -21,7 +21,13 @@ export class StableView {
     this.bars = new MemoryBars();
     this.log = new EventLog();
     const refilter = () => this.#filter();
-    this.search = h("input", { type: "search", "aria-label": "Search models", title: "Ctrl+K", placeholder: "Search models", oninput: refilter });
+    this.search = h("input", {
+      type: "search",
+      "aria-label": "Search models",
+      title: "Ctrl+K",
+      placeholder: "Search models",
+      oninput: refilter,
+    });
     this.type = h("select", { "aria-label": "Type", onchange: refilter }, h("option", { value: "" }, "any type"));
     this.state = h("select", { "aria-label": "State", onchange: refilter }, ...options(STATES));
     this.count = h("span", { class: "count", role: "status" });
@@ -55,7 +61,12 @@ export class StableView {
     const maySee = server.has("read");
     this.refusal.hidden = maySee || !server.isKnown;
     this.content.hidden = !maySee;
-    setText(this.refusal, server.needsKey ? "A key is needed to see the stable." : "This key may not look at the stable: it has not the scope “read”.");
+    setText(
+      this.refusal,
+      server.needsKey
+        ? "A key is needed to see the stable."
+        : "This key may not look at the stable: it has not the scope “read”.",
+    );
     if (!maySee) return;
     this.bars.update();
     this.#updateRows();

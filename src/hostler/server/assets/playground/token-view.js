@@ -23,7 +23,11 @@ export class TokenView {
   /** `tokens`: entries of OpenAI's `logprobs.content`. */
   add(tokens) {
     for (const entry of tokens) {
-      const shown = h("span", { class: `token ${grade(probability(entry))}`, tabindex: this.entries.size ? "-1" : "0" }, entry.token);
+      const shown = h(
+        "span",
+        { class: `token ${grade(probability(entry))}`, tabindex: this.entries.size ? "-1" : "0" },
+        entry.token,
+      );
       this.entries.set(shown, entry);
       this.text.append(shown);
     }
@@ -38,7 +42,13 @@ export class TokenView {
     const rows = [entry, ...rivals].map((one, index) => {
       const meter = h("span", { class: "bar" });
       meter.style.width = `${100 * probability(one)}%`;
-      return h("li", { class: index === 0 ? "chosen" : null }, h("code", {}, visible(one.token)), h("span", {}, percent(one)), h("span", { class: "track" }, meter));
+      return h(
+        "li",
+        { class: index === 0 ? "chosen" : null },
+        h("code", {}, visible(one.token)),
+        h("span", {}, percent(one)),
+        h("span", { class: "track" }, meter),
+      );
     });
     this.detail.replaceChildren(h("ul", {}, ...rows));
   }
