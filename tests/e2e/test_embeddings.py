@@ -41,6 +41,8 @@ def server(hostler_cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     registry = folder / "models.yaml"
     registry.write_text(yaml.safe_dump(example))
     with ServerProcess(registry, hostler_cache_dir, folder / "stderr.log") as server:
+        # The first load of a server waits for its imports, on a busy machine longer than a client does.
+        httpx2.post(f"{server.url}/models/{MODEL}/load", timeout=300).raise_for_status()
         yield server
 
 
