@@ -1,5 +1,6 @@
 import json
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -152,6 +153,18 @@ def test_every_call_has_an_id_of_its_own_of_the_length_that_templates_want(name:
     assert len(ids) == 100
     form = "[a-zA-Z0-9]{9}" if "mistral" in name else "call_[0-9a-f]{24}"
     assert all(re.fullmatch(form, call_id) for call_id in ids)
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"name": "clock"}%sx', "[TOOL_CALLS]clock%sx", '{"name"%sx', "<tool_call>%sx", "%s["]
+)
+@pytest.mark.parametrize("name", SYNTAXES)
+def test_white_space_without_end_costs_nothing(name: str, answer: str) -> None:
+    text = answer % (" \n" * 20_000)
+    began = time.process_time()
+
+    assert read(parser(SYNTAXES[name]), [text[:-1], text[-1]]).text.endswith(text[-1])
+    assert time.process_time() - began < 0.5
 
 
 def test_text_is_not_held_back_for_long() -> None:

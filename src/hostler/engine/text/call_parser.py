@@ -26,8 +26,11 @@ _BEGINNING = regex.compile(
 _FIRST_KEY = regex.compile(r'\s*\{\s*"(?:name|type|id|function|arguments|parameters)"')
 _OBJECT = regex.compile(r"\s*\{")
 _LIST = regex.compile(r"\s*\[\s*(?=\{)")
-_NAMED = regex.compile(r"\s*(?P<name>[\w.-]{1,128})\s*(?:\[CALL_ID\]\s*\w{0,64}\s*)?(?:\[ARGS\])?\s*(?P<arguments>\{)")
-_NEXT = regex.compile(r"\s*[,;]?\s*(?=\{)")
+# Possessive, lest white space without end is divided in every way between the two.
+_NAMED = regex.compile(
+    r"\s*+(?P<name>[\w.-]{1,128}+)\s*+(?:\[CALL_ID\]\s*+\w{0,64}+\s*+)?(?:\[ARGS\]\s*+)?(?P<arguments>\{)"
+)
+_NEXT = regex.compile(r"\s*+[,;]?\s*+(?=\{)")
 _LIST_END = regex.compile(r"\s*\]")
 _LINE = regex.compile(r"(?:\A|\n)[^\S\n]*(?P<bracket>[\[{])")
 
