@@ -8,7 +8,7 @@ from hostler.models.sentence_modules import MODULES_FILE
 from hostler.types import ModelType
 
 _DECODERS = frozenset(("qwen2", "qwen3"))
-"""Model types whose bare class is a sentence encoder also where no `modules.json` says so: those of Qwen's embedders."""
+"""Model types whose bare class is a sentence encoder also where no `modules.json` says so: Qwen's embedders."""
 
 
 def pooling_type_of(config: Mapping[str, Any], file_names: Collection[str]) -> ModelType | None:
