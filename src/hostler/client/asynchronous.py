@@ -30,7 +30,7 @@ from hostler.protocol.native_answers import (
     ModelDetails,
     ModelRow,
 )
-from hostler.protocol.ranking import RankedDocument
+from hostler.protocol.pooling_answers import RankedDocument
 from hostler.protocol.stable_answers import ModelHealth, PlanAnswer
 
 

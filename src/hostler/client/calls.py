@@ -9,7 +9,6 @@ from urllib.parse import quote
 import msgspec
 
 from hostler.errors import HostlerError, InvalidRequestError, RequestError, ServiceError, subclasses_by_code
-from hostler.protocol.embeddings import EmbeddingAnswer
 from hostler.protocol.model_answers import Capabilities, CompareAnswer, DetokenizeAnswer, TokenizeAnswer
 from hostler.protocol.native_answers import (
     AuthStatus,
@@ -21,7 +20,7 @@ from hostler.protocol.native_answers import (
     ModelDetails,
     ModelRow,
 )
-from hostler.protocol.ranking import RerankAnswer
+from hostler.protocol.pooling_answers import EmbeddingAnswer, RerankAnswer
 from hostler.protocol.stable_answers import EventsPage, ModelHealth, PlanAnswer
 from hostler.types import EarlyStopping
 

@@ -1,12 +1,11 @@
-"""`/v1/embeddings`: request and answer."""
+"""`/v1/embeddings`: requests."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
-from typing_extensions import TypedDict
 
 from hostler.protocol.fields import Integer
-from hostler.protocol.pooling import Inputs, PoolingRequest, PoolingUsage
+from hostler.protocol.pooling import Inputs, PoolingRequest
 from hostler.types import PoolingParams, PoolingTask
 
 MAX_DIMENSIONS = 2**16
@@ -41,17 +40,3 @@ class EmbeddingRequest(EmbeddingBody):
     """Texts of which vectors are made."""
 
     model: str
-
-
-class Embedding(TypedDict):
-    object: Literal["embedding"]
-    index: int
-    """Of the input."""
-    embedding: list[float] | str
-
-
-class EmbeddingAnswer(TypedDict):
-    object: Literal["list"]
-    data: list[Embedding]
-    model: str
-    usage: PoolingUsage

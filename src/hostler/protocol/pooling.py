@@ -1,9 +1,8 @@
-"""What the requests for vectors, scores and labels have in common, and their answers."""
+"""What the requests for vectors, scores and labels have in common."""
 
 from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, WithJsonSchema
-from typing_extensions import TypedDict
 
 from hostler.protocol.fields import MAX_TOKENS, Integer, KeepAlive, RequestBody
 from hostler.protocol.openai_completions import PROMPT_SCHEMA, Prompts, read_prompts
@@ -60,16 +59,3 @@ class PoolingRequest(RequestBody):
     keep_alive: KeepAlive | None = None
     """Extension. How long the model stays in memory after its last request, from now on: seconds, "5m", 0 to leave at
     once, -1 for ever. Default: what the registry says."""
-
-
-class PoolingUsage(TypedDict):
-    prompt_tokens: int
-    total_tokens: int
-
-
-class PoolingAnswerHead(TypedDict):
-    id: str
-    model: str
-    created: int
-    """Unix seconds."""
-    usage: PoolingUsage

@@ -1,9 +1,8 @@
 """`/v1/rerank` as Cohere and Jina have it, `/v1/score` and `/v1/classify` as vLLM has them."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
-from typing_extensions import TypedDict
 
 from hostler.protocol.fields import Integer
 from hostler.protocol.pooling import (
@@ -11,7 +10,6 @@ from hostler.protocol.pooling import (
     TEXT_SCHEMA,
     TEXTS_SCHEMA,
     Inputs,
-    PoolingAnswerHead,
     PoolingRequest,
     Text,
     read_texts,
@@ -66,22 +64,6 @@ class RerankRequest(RerankBody):
     model: str
 
 
-class RankedText(TypedDict):
-    text: str
-
-
-class RankedDocument(TypedDict):
-    index: int
-    """Of the document in the request."""
-    relevance_score: float
-    document: NotRequired[RankedText]
-
-
-class RerankAnswer(PoolingAnswerHead):
-    results: list[RankedDocument]
-    """The most relevant first."""
-
-
 class ScoreBody(PoolingRequest):
     """Pairs of texts; the model may be named by the path instead of by `model`."""
 
@@ -111,18 +93,6 @@ class ScoreRequest(ScoreBody):
     model: str
 
 
-class Score(TypedDict):
-    object: Literal["score"]
-    index: int
-    """Of the pair."""
-    score: float
-
-
-class ScoreAnswer(PoolingAnswerHead):
-    object: Literal["list"]
-    data: list[Score]
-
-
 class ClassifyBody(PoolingRequest):
     """Texts to be labelled; the model may be named by the path instead of by `model`."""
 
@@ -137,18 +107,3 @@ class ClassifyRequest(ClassifyBody):
     """Texts to be labelled."""
 
     model: str
-
-
-class Classification(TypedDict):
-    index: int
-    """Of the input."""
-    label: str
-    """The likeliest."""
-    probs: list[float]
-    """Of each label, in the order of the model's configuration."""
-    num_classes: int
-
-
-class ClassifyAnswer(PoolingAnswerHead):
-    object: Literal["list"]
-    data: list[Classification]

@@ -91,9 +91,7 @@ def is_openai(scope: Scope) -> bool:
     """Whether a path belongs to OpenAI's interface; decides the form of a body and nothing else."""
     path = _path_of(scope)
     return not is_anthropic(scope) and (
-        path == "/v1"
-        or path.startswith("/v1/")
-        or (path.startswith("/models/") and path.endswith(_OF_ONE_MODEL))
+        path == "/v1" or path.startswith("/v1/") or (path.startswith("/models/") and path.endswith(_OF_ONE_MODEL))
     )
 
 

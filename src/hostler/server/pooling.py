@@ -7,18 +7,9 @@ from starlette.responses import Response
 
 from hostler.engine_client import EngineClient
 from hostler.keys import Scope
-from hostler.protocol.embeddings import EmbeddingAnswer, EmbeddingBody, EmbeddingRequest
-from hostler.protocol.ranking import (
-    ClassifyAnswer,
-    ClassifyBody,
-    ClassifyRequest,
-    RerankAnswer,
-    RerankBody,
-    RerankRequest,
-    ScoreAnswer,
-    ScoreBody,
-    ScoreRequest,
-)
+from hostler.protocol.embeddings import EmbeddingBody, EmbeddingRequest
+from hostler.protocol.pooling_answers import ClassifyAnswer, EmbeddingAnswer, RerankAnswer, ScoreAnswer
+from hostler.protocol.ranking import ClassifyBody, ClassifyRequest, RerankBody, RerankRequest, ScoreBody, ScoreRequest
 from hostler.registry import ModelSpec
 from hostler.server.auth import needs
 from hostler.server.json_body import JsonBody

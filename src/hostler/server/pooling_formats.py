@@ -11,11 +11,12 @@ from uuid import uuid4
 
 import msgspec
 
-from hostler.protocol.embeddings import EmbeddingAnswer
-from hostler.protocol.pooling import PoolingAnswerHead, PoolingUsage
-from hostler.protocol.ranking import (
+from hostler.protocol.pooling_answers import (
     Classification,
     ClassifyAnswer,
+    EmbeddingAnswer,
+    PoolingAnswerHead,
+    PoolingUsage,
     RankedDocument,
     RankedText,
     RerankAnswer,

@@ -71,7 +71,12 @@ async def live() -> ProbeAnswer:
     return ProbeAnswer(status="alive")
 
 
-@router.get("/health/ready", responses={503: {"model": ProbeAnswer, "description": "Still starting, stopping, or with a model that makes no step"}})
+@router.get(
+    "/health/ready",
+    responses={
+        503: {"model": ProbeAnswer, "description": "Still starting, stopping, or with a model that makes no step"}
+    },
+)
 async def ready(services: ServicesDep, response: Response) -> ProbeAnswer:
     """Whether the start is over, the load of the default model included, the end has not begun, and every model that
     has requests makes steps."""
