@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from hostler.accelerators import Gpus
+from hostler.memory import Estimate, Footprint, FootprintBasis
 from hostler.registry import ModelSpec
-from hostler.types import Estimate, Footprint, FootprintBasis, ModelFacts
+from hostler.types import ModelFacts
 
 
 def footprint(weights_bytes: int, *, basis: FootprintBasis = FootprintBasis.HEADERS) -> Footprint:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from hostler.errors import ContextLengthError, EngineDeadError, HostlerError, InvalidRequestError
 from hostler.logs import LogLevel
+from hostler.memory import DeviceMemory
 from hostler.registry import ModelSpec
 from hostler.tools import ToolCall, ToolCallDelta
 from hostler.types import (
@@ -28,7 +29,6 @@ from hostler.types import (
     ChatFormat,
     ChatMessage,
     ChatPrompt,
-    DeviceMemory,
     FinishReason,
     LoadProgress,
     ModelFacts,

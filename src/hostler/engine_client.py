@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from hostler.memory import DeviceMemory
 from hostler.types import (
     ANYBODY,
     Admission,
     Caller,
     ChatPrompt,
-    DeviceMemory,
     ModelFacts,
     PoolingInput,
     PoolingOutput,

@@ -21,8 +21,9 @@ from hostler.errors import (
 from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.ledger import HOST, PLACES
 from hostler.lifecycle.manager import ModelManager
+from hostler.memory import DeviceMemory, Estimate
 from hostler.registry import Registry
-from hostler.types import DeviceMemory, Estimate, LoadProgress, ModelState, SamplingParams, TextPrompt
+from hostler.types import LoadProgress, ModelState, SamplingParams, TextPrompt
 from tests.fake_clock import FakeClock, settle
 from tests.fake_estimator import FakeEstimator, NoGpus, footprint
 from tests.fake_worker import FACTS, FakeLauncher

@@ -10,9 +10,9 @@ from hostler.lifecycle import placement
 from hostler.lifecycle.ledger import HOST, PLACES
 from hostler.lifecycle.placement import Placer, host_memory_bytes, measured_need, placed
 from hostler.lifecycle.policy import Option
+from hostler.memory import Estimate, Footprint, FootprintBasis
 from hostler.quantities import MemoryBudget
 from hostler.registry import ModelSpec
-from hostler.types import Estimate, Footprint, FootprintBasis
 from tests.fake_clock import settle
 from tests.fake_estimator import FakeEstimator
 from tests.fake_worker import FACTS

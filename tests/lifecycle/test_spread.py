@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostler.lifecycle.spread import UNEVENNESS, even_need, spread_need
-from hostler.types import Footprint, FootprintBasis
+from hostler.memory import Footprint, FootprintBasis
 
 
 def footprint(divisible: int, workspace: int = 10) -> Footprint:

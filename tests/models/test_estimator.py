@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from hostler.config import Settings
+from hostler.memory import FootprintBasis
 from hostler.models.convert import convert
 from hostler.models.estimator import FootprintEstimator
 from hostler.models.hub import HubAccess
@@ -22,7 +23,7 @@ from hostler.models.inspection import Inspector
 from hostler.models.loader import load_model
 from hostler.models.source import fetch
 from hostler.registry import FolderSource, HubSource, ModelSpec, PackageSource, Source
-from hostler.types import FootprintBasis, LoadProgress, ModelFacts
+from hostler.types import LoadProgress, ModelFacts
 from tests.fake_hub import FakeHub
 from tests.models.specs import spec_of
 from tests.models.test_footprint_history import facts

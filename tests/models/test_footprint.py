@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from hostler.memory import FootprintBasis
 from hostler.models import footprint as rules
 from hostler.models.footprint import Inspection, Measurement, bytes_per_number, footprint_of
 from hostler.models.model_shape import ModelShape
 from hostler.models.weights_header import StoredNumbers
-from hostler.types import FootprintBasis, ModelType
+from hostler.types import ModelType
 from tests.models.specs import spec_of
 
 GIB = 2**30

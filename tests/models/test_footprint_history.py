@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from hostler.memory import Footprint, FootprintBasis
 from hostler.models import footprint_history
 from hostler.models.footprint import Measurement
 from hostler.models.footprint_history import FILE_NAME, FootprintHistory, LoadRecord, estimate_ratio
-from hostler.types import ChatFormat, Footprint, FootprintBasis, ModelFacts
+from hostler.types import ChatFormat, ModelFacts
 
 FOOTPRINT = Footprint(
     weights_bytes=800,

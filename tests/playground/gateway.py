@@ -10,8 +10,8 @@ import uvicorn
 
 from hostler.config import Settings
 from hostler.lifecycle.manager import ModelManager
+from hostler.memory import Estimate
 from hostler.server.streaming import StreamTiming
-from hostler.types import Estimate
 from tests.fake_worker import FakeLauncher
 from tests.server.conftest import MODELS, make_app
 

@@ -6,7 +6,8 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from hostler.errors import ModelLoadError
-from hostler.types import Estimate, LoadProgress
+from hostler.memory import Estimate
+from hostler.types import LoadProgress
 from tests.fake_estimator import footprint
 from tests.playground.gateway import Gateway
 

@@ -16,13 +16,13 @@ from starlette.types import Message, Receive, Scope, Send
 from hostler.config import Settings
 from hostler.errors import ModelNotFoundError
 from hostler.lifecycle.manager import ModelManager
+from hostler.memory import Estimate
 from hostler.registry import ModelEntry, Registry, load_registry
 from hostler.server.app import create_app
 from hostler.server.hub_account import HubAccount
 from hostler.server.services import Services
 from hostler.server.streaming import StreamTiming
 from hostler.telemetry.tracing import RequestTracer
-from hostler.types import Estimate
 from hostler.unlisted import LookUp
 from hostler.yaml_file import YamlFile
 from tests.fake_estimator import FakeEstimator, NoGpus

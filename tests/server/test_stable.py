@@ -8,9 +8,10 @@ from typing_extensions import get_type_hints
 
 from hostler.errors import ModelLoadError
 from hostler.lifecycle.events import NoteKind
+from hostler.memory import Estimate, Footprint, FootprintBasis
 from hostler.protocol.stable_answers import FootprintParts, ModelEvent, ModelHealth
 from hostler.server.streaming import StreamTiming
-from hostler.types import Estimate, Footprint, FootprintBasis, ModelState
+from hostler.types import ModelState
 from tests.server.conftest import Served, serving
 from tests.server.test_streaming import until
 

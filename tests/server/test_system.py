@@ -2,7 +2,7 @@ import asyncio
 
 import hostler
 from hostler.accelerators import Gpu
-from hostler.types import DeviceMemory
+from hostler.memory import DeviceMemory
 from tests.server.conftest import Served, serving
 from tests.server.test_streaming import until
 

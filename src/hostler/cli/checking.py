@@ -15,13 +15,13 @@ from hostler.lifecycle.ledger import Need
 from hostler.lifecycle.placement import Placer, Placing
 from hostler.lifecycle.policy import could_ever_fit
 from hostler.logs import configure_logging
+from hostler.memory import FootprintBasis
 from hostler.models.estimator import FootprintEstimator
 from hostler.models.hub import HubAccess
 from hostler.models.preflight import Preflight, examine
 from hostler.quantities import format_bytes
 from hostler.registry import ModelSpec
 from hostler.struct import Struct
-from hostler.types import FootprintBasis
 
 _AT_ONCE = 8
 """Models that are looked at together: few enough for the hub, enough that one without an answer holds up nobody."""

@@ -52,8 +52,9 @@ from hostler.lifecycle.ports import Estimator, Launcher, Worker
 from hostler.lifecycle.status import ModelStatus, RegistryChange, status_of
 from hostler.lifecycle.supervisor import Supervisor
 from hostler.logs import LogLevel
+from hostler.memory import DeviceMemory
 from hostler.registry import ModelSpec, Registry
-from hostler.types import DeviceMemory, ModelState
+from hostler.types import ModelState
 
 logger = logging.getLogger(__name__)
 

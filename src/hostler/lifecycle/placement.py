@@ -15,9 +15,10 @@ from hostler.lifecycle.ledger import HOST, PLACES, Need
 from hostler.lifecycle.policy import Option
 from hostler.lifecycle.ports import Estimator
 from hostler.lifecycle.spread import even_need, joined, measured_spread, split, spread_need
+from hostler.memory import Footprint, FootprintBasis
 from hostler.quantities import MemoryBudget
 from hostler.registry import ModelSpec
-from hostler.types import Footprint, FootprintBasis, ModelFacts
+from hostler.types import ModelFacts
 
 logger = logging.getLogger(__name__)
 

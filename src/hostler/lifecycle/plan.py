@@ -10,7 +10,8 @@ from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.placement import Placing
 from hostler.lifecycle.policy import Option
 from hostler.lifecycle.stable import Stable
-from hostler.types import Footprint, ModelState
+from hostler.memory import Footprint
+from hostler.types import ModelState
 
 
 @dataclass(frozen=True)

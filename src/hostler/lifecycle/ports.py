@@ -5,8 +5,9 @@ from typing import Protocol
 
 from hostler.engine_client import EngineClient
 from hostler.logs import LogLevel
+from hostler.memory import Estimate, Footprint
 from hostler.registry import ModelSpec
-from hostler.types import Estimate, Footprint, LoadProgress, ModelFacts
+from hostler.types import LoadProgress, ModelFacts
 
 
 class Worker(EngineClient, Protocol):

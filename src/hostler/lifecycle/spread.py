@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from hostler.lifecycle.ledger import Need
-from hostler.types import Footprint
+from hostler.memory import Footprint
 
 UNEVENNESS = 1.15
 """Layers stay whole and the embeddings lie on one accelerator: how much more than its part one of them may get."""

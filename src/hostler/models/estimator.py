@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hostler.config import Settings
+from hostler.memory import Estimate, Footprint, FootprintBasis
 from hostler.models.footprint import Inspection, bytes_per_number, device_kind, footprint_of
 from hostler.models.footprint_history import FootprintHistory, LoadRecord, estimate_ratio
 from hostler.registry import ModelSpec
-from hostler.types import Estimate, Footprint, FootprintBasis, ModelFacts
+from hostler.types import ModelFacts
 
 if TYPE_CHECKING:
     from hostler.models.hub import HubAccess

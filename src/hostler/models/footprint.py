@@ -5,10 +5,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from hostler.memory import Footprint, FootprintBasis
 from hostler.models.model_shape import ModelShape
 from hostler.models.weights_header import StoredNumbers
 from hostler.registry import ModelSpec
-from hostler.types import Footprint, FootprintBasis, ModelFacts
+from hostler.types import ModelFacts
 
 PROCESS_BYTES = 40 * 2**20
 """Private memory of a worker beside model and tokenizer. Measured just after loads of tiny models: 35 to 39 MB."""

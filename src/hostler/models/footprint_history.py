@@ -9,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from hostler.memory import Footprint, FootprintBasis
 from hostler.models.footprint import Measurement, loaded_bytes, measured_bytes
 from hostler.struct import Struct
-from hostler.types import Footprint, FootprintBasis, ModelFacts
+from hostler.types import ModelFacts
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hostler.errors import HostlerError
+from hostler.memory import FootprintBasis
 from hostler.models.converted import converted_folder
 from hostler.models.footprint import Inspection
 from hostler.models.gguf_header import read_gguf_header
@@ -20,7 +21,6 @@ from hostler.models.repository_files import WeightsFormat, choose_weights
 from hostler.models.source import LocalModel, find_local, hub_source
 from hostler.models.weights_header import StoredNumbers, count_numbers_in
 from hostler.registry import ModelSpec
-from hostler.types import FootprintBasis
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from hostler import __version__
 from hostler.errors import HostlerError
 from hostler.keys import Scope
+from hostler.memory import DeviceMemory
 from hostler.protocol.native_answers import (
     AuthStatus,
     CudaDevice,
@@ -23,7 +24,6 @@ from hostler.protocol.native_answers import (
 from hostler.server.auth import needs
 from hostler.server.model_rows import auth_status, loaded_among, only_bytes
 from hostler.server.services import Services, ServicesDep, VisibleModels
-from hostler.types import DeviceMemory
 
 router = APIRouter(tags=["system"], dependencies=[needs(Scope.READ)])
 

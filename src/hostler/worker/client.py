@@ -11,12 +11,12 @@ import msgspec
 
 from hostler.errors import EngineDeadError, ServiceError
 from hostler.logs import LogLevel
+from hostler.memory import DeviceMemory
 from hostler.registry import ModelSpec
 from hostler.types import (
     ANYBODY,
     Caller,
     ChatPrompt,
-    DeviceMemory,
     LoadProgress,
     ModelFacts,
     PoolingInput,

@@ -5,6 +5,7 @@ Nothing is pickled, so a worker that was taken over by a model's code gets no co
 
 from hostler.errors import HostlerError, ServiceError, subclasses_by_code
 from hostler.logs import LogForm, LogLevel
+from hostler.memory import DeviceMemory
 from hostler.registry import ModelSpec
 from hostler.struct import Struct
 from hostler.types import (
@@ -12,7 +13,6 @@ from hostler.types import (
     Admission,
     Caller,
     ChatPrompt,
-    DeviceMemory,
     LoadProgress,
     ModelFacts,
     PoolingInput,

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from hostler.types import DeviceMemory
+from hostler.memory import DeviceMemory
 
 _SMAPS = Path("/proc/self/smaps")
 _WEIGHTS_SUFFIX = ".safetensors"
