@@ -15,7 +15,7 @@ from hostler.types import (
     TokenDelta,
 )
 from tests.fake_clock import FakeClock, settle
-from tests.fake_worker import FACTS, FakeEngine, FakeModel, admit
+from tests.fake_engine import FACTS, FakeEngine, FakeModel, admit
 
 HELLO = TextPrompt(text="hello to you")
 

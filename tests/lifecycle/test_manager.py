@@ -25,8 +25,9 @@ from hostler.memory import DeviceMemory, Estimate
 from hostler.registry import Registry
 from hostler.types import LoadProgress, ModelState, SamplingParams, TextPrompt
 from tests.fake_clock import FakeClock, settle
+from tests.fake_engine import FACTS
 from tests.fake_estimator import FakeEstimator, NoGpus, footprint
-from tests.fake_worker import FACTS, FakeLauncher
+from tests.fake_worker import FakeLauncher
 from tests.lifecycle.specs import make_registry, make_spec
 
 A, B, C = make_spec("a"), make_spec("b"), make_spec("c")

@@ -14,8 +14,8 @@ from hostler.memory import Estimate, Footprint, FootprintBasis
 from hostler.quantities import MemoryBudget
 from hostler.registry import ModelSpec
 from tests.fake_clock import settle
+from tests.fake_engine import FACTS
 from tests.fake_estimator import FakeEstimator
-from tests.fake_worker import FACTS
 from tests.lifecycle.specs import make_spec
 
 GIB = 2**30

@@ -6,7 +6,7 @@ import pytest
 from hostler.errors import EngineRequestError
 from hostler.protocol.conversation import decode_context
 from hostler.types import ChatFormat, ChatMessage, ChatPrompt, TextPrompt
-from tests.fake_worker import FACTS
+from tests.fake_engine import FACTS
 from tests.server.conftest import Served
 from tests.server.test_openai import events
 

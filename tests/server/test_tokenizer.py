@@ -6,7 +6,7 @@ import pytest
 
 from hostler.errors import ModelLoadError
 from hostler.types import TokenizerFacts
-from tests.fake_worker import TOKENIZER
+from tests.fake_engine import TOKENIZER
 from tests.server.conftest import Served, serving
 from tests.server.test_streaming import has_request, listening, post, until
 

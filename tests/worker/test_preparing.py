@@ -26,7 +26,7 @@ from hostler.worker.messages import (
     TokenizerReport,
 )
 from hostler.worker.preparing import Action, Preparing
-from tests.fake_worker import FACTS, TOKENIZER
+from tests.fake_engine import FACTS, TOKENIZER
 
 TIMEOUT_S = 30
 
