@@ -26,7 +26,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HEAD = "# Written by `hostler keys`, which keeps no comments. It holds digests: no key can be told from it.\n"
 
 
-
 def _in_utc(value: object) -> object:
     """YAML reads `2027-01-31` as a date, and a time without a zone as one of nowhere."""
     if isinstance(value, date) and not isinstance(value, datetime):
