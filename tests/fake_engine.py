@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from hostler.engine_stats import EngineStats
 from hostler.errors import ContextLengthError, EngineDeadError, HostlerError, InvalidRequestError
 from hostler.memory import DeviceMemory
 from hostler.tools import ToolCall, ToolCallDelta
@@ -102,6 +103,9 @@ class FakeModel:
     tokenizer: TokenizerFacts = TOKENIZER
     cached_bytes: int = 0
     """What the first `free_cached_memory` frees."""
+    stats: EngineStats = field(default_factory=EngineStats)
+    stats_gate: asyncio.Event | None = None
+    """They are told when it is set."""
     devices: list[DeviceMemory] = field(default_factory=list)
     devices_error: HostlerError | None = None
     """Raised in place of them."""

@@ -13,6 +13,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
+from hostler.engine_stats import EngineStats
 from hostler.errors import EngineDeadError
 from hostler.logs import LogLevel
 from hostler.registry import ModelSpec
@@ -33,12 +34,8 @@ class FakeWorker(FakeEngine):
         self.stop_called = False
         self.num_threads: int | None = None
         """What it was told last."""
-        self._pid = pid
+        self.pid = pid
         self._report: Callable[[LoadProgress], None] | None = None
-
-    @property
-    def pid(self) -> int:
-        return self._pid
 
     async def load(self, on_progress: Callable[[LoadProgress], None]) -> ModelFacts:
         self._report = on_progress
@@ -72,6 +69,11 @@ class FakeWorker(FakeEngine):
         if self.dead.is_set():
             raise EngineDeadError("the fake worker is dead")
         return self.model.seconds_since_step
+
+    async def stats(self) -> EngineStats:
+        if self.model.stats_gate is not None:
+            await self.model.stats_gate.wait()
+        return self.model.stats
 
     async def wait_exited(self) -> str:
         await self.dead.wait()

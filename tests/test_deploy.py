@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 
 from hostler.config import Settings
 from hostler.lifecycle.events import LeaveReason
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import Registry
-from hostler.telemetry.request_metrics import RequestMetrics
-from hostler.telemetry.stable_metrics import StableMetrics
+from hostler.telemetry.server_metrics import ServerMetrics
 from hostler.types import ModelState
 from tests.fake_estimator import FakeEstimator
 from tests.fake_worker import FakeLauncher
@@ -33,9 +31,7 @@ VALUES = {
 
 def served() -> dict[str, set[str]]:
     """Name of each series that the server has → its labels."""
-    registry = CollectorRegistry()
-    StableMetrics(ModelManager(Registry({}), Settings(), FakeLauncher(), FakeEstimator()), registry)
-    RequestMetrics(registry)
+    registry = ServerMetrics(ModelManager(Registry({}), Settings(), FakeLauncher(), FakeEstimator())).registry
     series: dict[str, set[str]] = {}
     for collector in registry._collector_to_names:
         for family in collector.collect():

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from fastapi.routing import iter_route_contexts
-from prometheus_client import CollectorRegistry
 
 from hostler.config import Settings
 from hostler.errors import subclasses_by_code
@@ -13,8 +12,7 @@ from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelEntry, Registry, load_registry
 from hostler.server import errors
 from hostler.server.app import create_app
-from hostler.telemetry.request_metrics import RequestMetrics
-from hostler.telemetry.stable_metrics import StableMetrics
+from hostler.telemetry.server_metrics import ServerMetrics
 from hostler.yaml_file import read_yaml
 from tests.fake_estimator import FakeEstimator
 from tests.fake_worker import FakeLauncher
@@ -91,9 +89,7 @@ def test_every_error_is_documented_in_the_row_of_its_status(code: str) -> None:
 
 
 def test_every_metric_is_documented_and_every_documented_metric_exists() -> None:
-    registry = CollectorRegistry()
-    StableMetrics(ModelManager(Registry({}), Settings(), FakeLauncher(), FakeEstimator()), registry)
-    RequestMetrics(registry)
+    registry = ServerMetrics(ModelManager(Registry({}), Settings(), FakeLauncher(), FakeEstimator())).registry
     # The text format, and so the documentation, has counters with their suffix.
     served = {f"{family.name}_total" if family.type == "counter" else family.name for family in registry.collect()}
     documented = set(re.findall(r"^\| `(hostler_\w+)` \|", API, re.MULTILINE))

@@ -191,3 +191,27 @@ def test_when_memory_runs_out_in_a_step_nothing_is_kept_any_longer() -> None:
     engine.runner.error = MemoryError()
     engine.core.step()
     assert not engine.keeper.kept
+
+
+def test_steps_are_counted_with_what_they_computed() -> None:
+    core, _ = make_core(max_num_seqs=2)
+    core.add_request(sequences(1, count=3, max_tokens=2))
+    core.step()
+    assert (core.stats().num_running, core.stats().num_waiting) == (2, 1)
+    assert core.stats().cache_used_tokens > 0
+    while core.has_unfinished_requests():
+        core.step()
+    stats = core.stats()
+    assert (stats.num_running, stats.num_waiting, stats.cache_used_tokens) == (0, 0, 0)
+    # Two prompts of two tokens, a token of each of them, then the same of the third.
+    assert (stats.num_steps, stats.num_step_sequences, stats.num_step_tokens) == (4, 6, 9)
+    assert stats.step_seconds > 0
+    assert stats.cache_capacity_tokens == 4096
+
+
+def test_a_step_that_fails_is_counted_too() -> None:
+    core, runner = make_core()
+    runner.error = RuntimeError("broken")
+    core.add_request(sequences(1))
+    core.step()
+    assert core.stats().num_steps == 1

@@ -449,7 +449,7 @@ async def test_a_worker_that_dies_when_asked_is_left_out(stable: Stable) -> None
     await stable.manager.load(A)
     await stable.manager.load(B)
     stable.launcher.model("a").devices_error = EngineDeadError("gone")
-    assert await stable.manager.device_memory() == {"b": []}
+    assert await stable.manager.workers.device_memory() == {"b": []}
 
 
 async def test_device_memory_is_asked_of_every_loaded_model(stable: Stable) -> None:
@@ -459,8 +459,8 @@ async def test_device_memory_is_asked_of_every_loaded_model(stable: Stable) -> N
     stable.launcher.model("b").cached_bytes = 5
     for spec in (A, B):
         await stable.manager.load(spec)
-    assert await stable.manager.device_memory() == {"a": devices, "b": []}
-    assert await stable.manager.free_cached_memory() == 15
+    assert await stable.manager.workers.device_memory() == {"a": devices, "b": []}
+    assert await stable.manager.workers.free_cached_memory() == 15
 
 
 async def test_each_step_of_a_models_life_is_one_line_in_the_log(

@@ -46,6 +46,11 @@ async def test_streams_of_several_requests_equal_generate(
 
     answers = await asyncio.gather(*(answer(prompt) for prompt in prompts))
     assert answers == [reference.reference(prompt, 20) for prompt in prompts]
+    stats = await worker.stats()
+    assert (stats.num_running, stats.num_waiting) == (0, 0)
+    # All tokens were computed but the last of each answer, which nothing followed. Encoders' inputs are prompts of one.
+    num_prompt_tokens = len(prompts) if reference.model.config.is_encoder_decoder else sum(map(len, prompts))
+    assert stats.num_step_tokens == num_prompt_tokens + sum(len(tokens) - 1 for tokens in answers)
     await worker.stop()
 
 

@@ -1,6 +1,7 @@
 """The engine: takes prepared requests, runs steps, gives deltas. No torch, no sockets, no threads."""
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from hostler.engine.beams.search import BeamSearch, Candidate, Hypothesis
 from hostler.engine.request import Request
 from hostler.engine.runner import Failure, GrammarFailure, ModelRunner, PrefixKeeper
 from hostler.engine.scheduler import Scheduler, SchedulerOutput
+from hostler.engine.step_counters import StepCounters
+from hostler.engine_stats import EngineStats
 from hostler.errors import EngineRequestError, HostlerError, InvalidRequestError, ServiceError
 from hostler.types import FinishReason, TokenDelta
 
@@ -57,6 +60,7 @@ class EngineCore:
         self._sequences: defaultdict[int, set[Request]] = defaultdict(set)
         self._num_failed_steps = 0
         """Since the last one that succeeded."""
+        self._counters = StepCounters()
 
     def add_request(self, sequences: Iterable[Request]) -> None:
         """Queue the sequences of one request."""
@@ -77,6 +81,21 @@ class EngineCore:
     def has_unfinished_requests(self) -> bool:
         return self._scheduler.has_requests()
 
+    def stats(self) -> EngineStats:
+        scheduler, counters = self._scheduler, self._counters
+        return EngineStats(
+            num_running=len(scheduler.running),
+            num_waiting=len(scheduler.waiting),
+            num_steps=counters.num_steps,
+            num_step_sequences=counters.num_sequences,
+            num_step_tokens=counters.num_tokens,
+            step_seconds=counters.seconds,
+            num_preempted=counters.num_preempted,
+            cache_capacity_tokens=scheduler.kv_cache.capacity_tokens,
+            cache_used_tokens=scheduler.kv_cache.num_used_tokens,
+            cache_kept_tokens=scheduler.kv_cache.num_kept_tokens,
+        )
+
     def step(self) -> StepOutput:
         """Compute one step. An exception of the model fails the requests that took part, and leaves the others waiting.
 
@@ -85,7 +104,15 @@ class EngineCore:
         Raises:
             Exception: the model's, when `MAX_FAILED_STEPS` in a row have failed; any that comes out of the bookkeeping.
         """
+        began_at = time.perf_counter()
         scheduled = self._scheduler.schedule()
+        try:
+            return self._compute(scheduled)
+        finally:
+            counts, seconds = scheduled.num_scheduled_tokens.values(), time.perf_counter() - began_at
+            self._counters.note(len(counts), sum(counts), seconds, len(scheduled.preempted))
+
+    def _compute(self, scheduled: SchedulerOutput) -> StepOutput:
         # Every request that was admitted fits an empty cache. Were it otherwise, this would go on for ever.
         assert scheduled.num_scheduled_tokens or not self.has_unfinished_requests(), "nothing of what waits can begin"
         output = StepOutput(request_ids={request.request_id for request in scheduled.num_scheduled_tokens})

@@ -4,7 +4,7 @@ import asyncio
 import copy
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -12,7 +12,7 @@ import msgspec
 
 from hostler.accelerators import Gpus
 from hostler.config import Settings
-from hostler.errors import ServiceError
+from hostler.lifecycle.all_workers import AllWorkers
 from hostler.lifecycle.clock import Clock, SystemClock, Timer
 from hostler.lifecycle.controller import Controller
 from hostler.lifecycle.events import (
@@ -52,7 +52,6 @@ from hostler.lifecycle.ports import Estimator, Launcher, Worker
 from hostler.lifecycle.status import ModelStatus, RegistryChange, status_of
 from hostler.lifecycle.supervisor import Supervisor
 from hostler.logs import LogLevel
-from hostler.memory import DeviceMemory
 from hostler.registry import ModelSpec, Registry
 from hostler.types import ModelState
 
@@ -100,6 +99,7 @@ class ModelManager:
         self._controller = Controller(limits, self._placer.budget, _profiles(registry))
         self._supervisors: dict[str, Supervisor] = {}
         """By model id: of its worker, until that has exited."""
+        self.workers = AllWorkers(self._loaded_workers)
         self._runs: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[None]] = set()
         """Kept, since a loop holds its tasks weakly."""
@@ -258,27 +258,9 @@ class ModelManager:
         ready = [entry for entry in self._controller.stable if entry.reported_state is ModelState.READY]
         return max(ready, key=lambda entry: entry.last_used or 0.0).model_id if ready else None
 
-    async def free_cached_memory(self) -> int:
-        """Have every loaded model return cached device memory; how many bytes that was in all."""
-        return sum((await self._ask_workers(lambda worker: worker.free_cached_memory())).values())
-
-    async def device_memory(self) -> dict[str, list[DeviceMemory]]:
-        """Accelerator memory of every loaded model, by model id."""
-        return await self._ask_workers(lambda worker: worker.device_memory())
-
-    async def _ask_workers(self, question: Callable[[Worker], Awaitable[T]]) -> dict[str, T]:
-        async def ask(model_id: str, worker: Worker) -> None:
-            try:
-                answers[model_id] = await question(worker)
-            except ServiceError:
-                logger.debug("worker_without_answer model=%s", model_id)
-
-        answers: dict[str, T] = {}
-        async with asyncio.TaskGroup() as group:
-            for model_id in self.loaded_ids():
-                if (worker := self._supervisors[model_id].worker) is not None:
-                    group.create_task(ask(model_id, worker))
-        return answers
+    def _loaded_workers(self) -> dict[str, Worker]:
+        workers = {model_id: self._supervisors[model_id].worker for model_id in self.loaded_ids()}
+        return {model_id: worker for model_id, worker in workers.items() if worker is not None}
 
     # --- events and effects -----------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from hostler.engine_client import EngineClient
+from hostler.engine_stats import EngineStats
 from hostler.logs import LogLevel
 from hostler.memory import Estimate, Footprint
 from hostler.registry import ModelSpec
@@ -32,6 +33,14 @@ class Worker(EngineClient, Protocol):
 
     async def seconds_since_step(self) -> float:
         """How long ago its engine last ended a step or found nothing to do; 0 while it has nothing to do.
+
+        Raises:
+            EngineDeadError: the process ended.
+        """
+        ...
+
+    async def stats(self) -> EngineStats:
+        """What its engine has done; to be asked once it is loaded.
 
         Raises:
             EngineDeadError: the process ended.

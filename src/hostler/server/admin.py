@@ -62,7 +62,7 @@ async def change_log_level(
 @router.post("/admin/clear-gpu-memory")
 async def clear_gpu_memory(services: ServicesDep) -> FreedMemoryAnswer:
     """Return cached device memory of every loaded model to the system."""
-    freed_mb = round(await services.manager.free_cached_memory() / 2**20, 2)
+    freed_mb = round(await services.manager.workers.free_cached_memory() / 2**20, 2)
     return FreedMemoryAnswer(message=f"Freed {freed_mb} MB of cached device memory", freed_mb=freed_mb)
 
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
-from prometheus_client import CollectorRegistry, disable_created_metrics
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -47,7 +46,7 @@ from hostler.server.request_recorder import RequestRecorder
 from hostler.server.services import Services
 from hostler.server.streaming import StreamTiming
 from hostler.telemetry.request_metrics import RequestMetrics
-from hostler.telemetry.stable_metrics import StableMetrics
+from hostler.telemetry.server_metrics import ServerMetrics
 from hostler.telemetry.tracing import RequestTracer
 from hostler.unlisted import LookUp
 from hostler.watching import watch
@@ -71,11 +70,7 @@ def create_app(
     asks the hub for a model that a request names and the registry does not; `None`: as the settings have it. `tracer`:
     whose end is its maker's affair; `None`: nothing is traced.
     """
-    registry = CollectorRegistry() if settings.enable_metrics else None
-    if registry is not None:
-        # A series beside each counter that nobody asks for.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        StableMetrics(manager, registry)
+    server_metrics = ServerMetrics(manager) if settings.enable_metrics else None
     services = Services(
         manager=manager,
         settings=settings,
@@ -84,7 +79,7 @@ def create_app(
         hub_account=hub_account or HubAccount(settings.hf_token),
         timing=timing or StreamTiming(),
         rate_limits=RateLimits(settings),
-        metrics=registry,
+        metrics=server_metrics,
     )
     app = FastAPI(
         title="Hostler",
@@ -95,7 +90,7 @@ def create_app(
         redirect_slashes=False,
         dependencies=[Depends(require_access)],
         middleware=_middleware(
-            settings, services.drain, None if registry is None else RequestMetrics(registry), tracer
+            settings, services.drain, None if server_metrics is None else server_metrics.requests, tracer
         ),
         lifespan=_lifespan,
     )

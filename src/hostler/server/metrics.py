@@ -1,7 +1,7 @@
 """`/metrics`, as Prometheus reads it."""
 
 from fastapi import APIRouter, Depends
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from hostler.errors import NotFoundError
@@ -21,7 +21,7 @@ router = APIRouter(tags=["system"], dependencies=[needs(Scope.READ), Depends(ref
     },
 )
 async def metrics(services: ServicesDep) -> Response:
-    """What is measured: memory, loads, departures and requests that wait, by model."""
+    """What is measured: requests and their tokens and times, memory, loads and departures, and what engines do."""
     if services.metrics is None:
         raise NotFoundError("there are no metrics; set enable_metrics: true and start again")
-    return Response(generate_latest(services.metrics), media_type=CONTENT_TYPE_LATEST)
+    return Response(await services.metrics.scrape(), media_type=CONTENT_TYPE_LATEST)

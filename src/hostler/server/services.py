@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
-from prometheus_client import CollectorRegistry
 
 from hostler.config import Settings
 from hostler.errors import ModelNotFoundError
@@ -18,6 +17,7 @@ from hostler.server.hub_account import HubAccount
 from hostler.server.principal import Principal
 from hostler.server.rate_limits import RateLimits
 from hostler.server.streaming import StreamTiming
+from hostler.telemetry.server_metrics import ServerMetrics
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Services:
     hub_account: HubAccount
     timing: StreamTiming
     rate_limits: RateLimits
-    metrics: CollectorRegistry | None
+    metrics: ServerMetrics | None
     """`None`: nothing is measured."""
     started_at: int = field(default_factory=lambda: int(time.time()))
     """Unix seconds."""

@@ -96,7 +96,7 @@ async def ready(services: ServicesDep, response: Response) -> ProbeAnswer:
 async def system(services: ServicesDep) -> SystemReport:
     """The machine: Python, torch, processors, memory."""
     memory = psutil.virtual_memory()
-    devices = _cuda_devices(services, await services.manager.device_memory())
+    devices = _cuda_devices(services, await services.manager.workers.device_memory())
     return SystemReport(
         python_version=platform.python_version(),
         torch_version=_torch_version(),

@@ -13,12 +13,13 @@ from hostler.worker.messages import (
     Pool,
     ReportDeviceMemory,
     ReportHeartbeat,
+    ReportStats,
     TextCall,
     ToWorker,
 )
 from hostler.worker.settling import refuse, resolve
 
-Call = Pool | TextCall | FreeCachedMemory | ReportDeviceMemory | ReportHeartbeat
+Call = Pool | TextCall | FreeCachedMemory | ReportDeviceMemory | ReportHeartbeat | ReportStats
 Expected = TypeVar("Expected")
 
 

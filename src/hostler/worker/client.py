@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from hostler.engine_stats import EngineStats
 from hostler.errors import EngineDeadError, ServiceError
 from hostler.logs import LogLevel
 from hostler.memory import DeviceMemory
@@ -52,10 +53,12 @@ from hostler.worker.messages import (
     Progress,
     ReportDeviceMemory,
     ReportHeartbeat,
+    ReportStats,
     ReportTokenizer,
     RequestFailed,
     SetLogLevel,
     SetNumThreads,
+    StatsReport,
     Stop,
     Tokenize,
     Tokenized,
@@ -160,6 +163,9 @@ class WorkerClient:
 
     async def seconds_since_step(self) -> float:
         return (await self._ask(ReportHeartbeat(call_id=next(self._ids)), HeartbeatReport)).seconds_since_step
+
+    async def stats(self) -> EngineStats:
+        return (await self._ask(ReportStats(call_id=next(self._ids)), StatsReport)).stats
 
     def set_num_threads(self, num_threads: int) -> None:
         self._send(SetNumThreads(num_threads=num_threads))

@@ -3,6 +3,7 @@
 Nothing is pickled, so a worker that was taken over by a model's code gets no code into the gateway by its answers.
 """
 
+from hostler.engine_stats import EngineStats
 from hostler.errors import HostlerError, ServiceError, subclasses_by_code
 from hostler.logs import LogForm, LogLevel
 from hostler.memory import DeviceMemory
@@ -114,6 +115,12 @@ class ReportHeartbeat(Struct, frozen=True, tag="report_heartbeat"):
     call_id: int
 
 
+class ReportStats(Struct, frozen=True, tag="report_stats"):
+    """Answered by `StatsReport`, at once; to be sent to a model that is loaded."""
+
+    call_id: int
+
+
 class SetNumThreads(Struct, frozen=True, tag="set_num_threads"):
     """From the next step on, compute with so many threads. Not answered."""
 
@@ -142,6 +149,7 @@ ToWorker = (
     | FreeCachedMemory
     | ReportDeviceMemory
     | ReportHeartbeat
+    | ReportStats
     | SetNumThreads
     | SetLogLevel
     | Stop
@@ -222,6 +230,11 @@ class HeartbeatReport(Struct, frozen=True, tag="heartbeat_report"):
     """Since the engine last ended a step or was given work; 0 while it has none."""
 
 
+class StatsReport(Struct, frozen=True, tag="stats_report"):
+    call_id: int
+    stats: EngineStats
+
+
 class Tokenized(Struct, frozen=True, tag="tokenized"):
     call_id: int
     token_ids: list[int]
@@ -244,7 +257,16 @@ class CallFailed(Struct, frozen=True, tag="call_failed"):
     error: ErrorReport
 
 
-Answer = Pooled | CachedMemoryFreed | DeviceMemoryReport | HeartbeatReport | Tokenized | Detokenized | TokenizerReport
+Answer = (
+    Pooled
+    | CachedMemoryFreed
+    | DeviceMemoryReport
+    | HeartbeatReport
+    | StatsReport
+    | Tokenized
+    | Detokenized
+    | TokenizerReport
+)
 """To the call of the same `call_id`."""
 
 FromWorker = Progress | Loaded | LoadFailed | Admitted | Outputs | RequestFailed | Answer | CallFailed

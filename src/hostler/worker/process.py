@@ -24,6 +24,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hostler.engine.factory import Engine, build_engine
 from hostler.engine.pooling.factory import PoolingEngine, build_pooling_engine
+from hostler.engine_stats import EngineStats
 from hostler.errors import HostlerError, ModelLoadError
 from hostler.logs import configure_logging, set_log_level
 from hostler.models.loader import foreign_errors_translated, load_model
@@ -51,9 +52,11 @@ from hostler.worker.messages import (
     Progress,
     ReportDeviceMemory,
     ReportHeartbeat,
+    ReportStats,
     ReportTokenizer,
     SetLogLevel,
     SetNumThreads,
+    StatsReport,
     Tokenize,
     ToWorker,
     decoder_of_worker,
@@ -111,6 +114,8 @@ class Worker:
         self._preparing: Preparing | None = None
         """Set with the engine."""
         self._heartbeat = Heartbeat()
+        self._stats = EngineStats()
+        """Written by the main thread after each step, read by the reader, which waits for none."""
 
     def run(self) -> None:
         """Load, then serve until the process ends; returns when the load failed, or was never asked for."""
@@ -142,6 +147,7 @@ class Worker:
                 )
             )
         )
+        self._stats = engine.core.stats()
         try:
             self._serve(engine, preparing)
         except Exception:
@@ -184,6 +190,7 @@ class Worker:
                 continue
             step = engine.core.step()
             preparing.admissions.leave(step.request_ids)
+            self._stats = engine.core.stats()
             for message in messages_of(step):
                 self._send(message)
             if self._at_first_rest is not None and not engine.core.has_unfinished_requests():
@@ -234,6 +241,8 @@ class Worker:
                 )
             case ReportHeartbeat(call_id=call_id):
                 self._send(HeartbeatReport(call_id=call_id, seconds_since_step=self._heartbeat.seconds_since()))
+            case ReportStats(call_id=call_id):
+                self._send(StatsReport(call_id=call_id, stats=self._stats))
             case SetNumThreads(num_threads=num_threads):
                 self._inbox.put(lambda: torch.set_num_threads(num_threads))
             case SetLogLevel(level=level):

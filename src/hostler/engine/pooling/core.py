@@ -1,6 +1,7 @@
 """The engine of a model that reads whole texts: takes prepared requests, runs steps, gives answers. No torch."""
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -9,6 +10,8 @@ from hostler.engine.core import MAX_FAILED_STEPS, is_out_of_memory
 from hostler.engine.pooling.request import PoolingRequest, PoolingSequence
 from hostler.engine.pooling.scheduler import PoolingScheduler
 from hostler.engine.runner import NumericalFailure
+from hostler.engine.step_counters import StepCounters
+from hostler.engine_stats import EngineStats
 from hostler.errors import EngineRequestError, HostlerError, ServiceError
 from hostler.types import PoolingOutput
 
@@ -50,6 +53,7 @@ class PoolingCore:
         self._runner = runner
         self._num_failed_steps = 0
         """Since the last one that succeeded."""
+        self._counters = StepCounters()
 
     def add_request(self, request: PoolingRequest) -> None:
         self._scheduler.add_request(request)
@@ -64,13 +68,30 @@ class PoolingCore:
     def has_unfinished_requests(self) -> bool:
         return self._scheduler.has_requests()
 
+    def stats(self) -> EngineStats:
+        return EngineStats(
+            num_waiting=self._scheduler.num_waiting,
+            num_steps=self._counters.num_steps,
+            num_step_sequences=self._counters.num_sequences,
+            num_step_tokens=self._counters.num_tokens,
+            step_seconds=self._counters.seconds,
+        )
+
     def step(self) -> PoolingStep:
         """Compute one step. An exception of the model fails the requests that took part, and leaves the others waiting.
 
         Raises:
             Exception: the model's, when `MAX_FAILED_STEPS` in a row have failed.
         """
+        began_at = time.perf_counter()
         batch = self._scheduler.schedule()
+        try:
+            return self._compute(batch)
+        finally:
+            num_tokens = sum(sequence.num_tokens for sequence in batch)
+            self._counters.note(len(batch), num_tokens, time.perf_counter() - began_at)
+
+    def _compute(self, batch: list[PoolingSequence]) -> PoolingStep:
         requests = {sequence.request.request_id: sequence.request for sequence in batch}
         output = PoolingStep(request_ids=set(requests))
         try:

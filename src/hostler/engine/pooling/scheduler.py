@@ -46,6 +46,11 @@ class PoolingScheduler:
         """By the id of each caller that has a queue: tokens it was given by its weight, counted from what the caller
         had that had least when it came."""
 
+    @property
+    def num_waiting(self) -> int:
+        """Texts that no step has computed."""
+        return sum(len(queue.waiting) for queue in self._queues.values())
+
     def has_requests(self) -> bool:
         return bool(self._queues)
 

@@ -32,7 +32,8 @@ class SequenceSampler:
         self._rules = rules.processors(request) if rules is not None else []
         self._bias = _bias_tensors(request.params, device)
         self.is_greedy = request.params.temperature < LEAST_TEMPERATURE
-        self.changes_logits = self._changes_logits()
+        self._bends = self._has_rules()
+        self.changes_logits = self._bends or request.matcher is not None
         """Whether `adjust` would do anything."""
         # On the CPU wherever the model is: a seed gives the same numbers on every device.
         self._generator = torch.Generator()
@@ -51,6 +52,9 @@ class SequenceSampler:
         matcher = self._request.matcher
         if matcher is None:
             self._bend(logits)
+            return
+        if not self._bends:
+            logits.masked_fill_(_forbidden(matcher, logits), -torch.inf)
             return
         unbent = logits.clone()
         self._bend(logits)
@@ -91,7 +95,7 @@ class SequenceSampler:
         penalty = self.params.repetition_penalty
         logits[0, ids] = torch.where(scores < 0, scores * penalty, scores / penalty)
 
-    def _changes_logits(self) -> bool:
+    def _has_rules(self) -> bool:
         params = self.params
         return bool(
             params.repetition_penalty != 1.0
@@ -100,17 +104,16 @@ class SequenceSampler:
             or params.logit_bias
             or params.min_tokens
             or self._rules
-            or self._request.matcher is not None
         )
 
 
 def _forbidden(matcher: GrammarMatcher, logits: torch.Tensor) -> torch.Tensor:
     """`[1, vocab_size]` bool. A model may have more logits than its tokenizer has tokens, and fewer."""
-    allowed = torch.frombuffer(bytearray(matcher.allowed()), dtype=torch.uint8)
-    forbidden = torch.ones_like(logits, dtype=torch.bool, device="cpu")
-    known = min(len(allowed), logits.shape[-1])
-    torch.eq(allowed[:known], 0, out=forbidden[0, :known])
-    return forbidden.to(logits.device)
+    forbidden = torch.frombuffer(bytearray(matcher.allowed()), dtype=torch.uint8)[: logits.shape[-1]] == 0
+    num_unknown = logits.shape[-1] - len(forbidden)
+    if num_unknown:
+        forbidden = torch.nn.functional.pad(forbidden, (0, num_unknown), value=True)
+    return forbidden.unsqueeze(0).to(logits.device)
 
 
 def warpers(params: SamplingParams) -> list[LogitsProcessor]:
