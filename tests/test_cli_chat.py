@@ -82,6 +82,11 @@ class Server:
             "memory_bytes": 0,
             "pinned": False,
             "keep_alive": 300.0,
+            "state": "ready",
+            "num_leases": 0,
+            "num_waiting": 0,
+            "reserved": {},
+            "last_error": None,
         }
         if path == "/models":
             return httpx2.Response(200, json={"a": row, "b": {**row, "loaded": False}})
