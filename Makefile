@@ -12,7 +12,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # A stamp is older than a file that has changed since, and is then made again.
 PINS := pyproject.toml constraints.txt Makefile
 
-.PHONY: help serve test test-long test-clients test-browser check format clean
+QUICK := "not long and not clients and not browser"
+
+.PHONY: help serve test test-long test-clients test-browser check coverage format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,7 +23,8 @@ help:
 	@echo "make test-long  the tests that take minutes"
 	@echo "make test-clients  real clients, installed into .venv-clients, against a real server"
 	@echo "make test-browser  the playground in Debian's chromium, which must be installed"
-	@echo "make check      lint, format, types, import rules, tests with coverage: what make test runs"
+	@echo "make check      lint, format, types, import rules, tests: what make test runs"
+	@echo "make coverage   the same tests, and which lines they leave out"
 	@echo "make format     let ruff mend what it can"
 	@echo "make clean      remove .venv and everything that was built"
 	@echo ""
@@ -39,7 +42,11 @@ check: $(VENV)/.stamp-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m "not long and not clients and not browser" --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -m $(QUICK)
+
+# Apart from the tests, which take half as long again when their lines are counted.
+coverage: $(VENV)/.stamp-dev
+	$(BIN)/pytest -m $(QUICK) --cov --cov-report=term:skip-covered
 
 test-long: $(VENV)/.stamp-dev
 	$(BIN)/pytest -m long --timeout 3600
