@@ -41,7 +41,9 @@ def test_openais_client_parses_them_into_its_models(openai_python: dict[str, Any
 
 
 def test_openais_helper_makes_the_same_of_a_stream(openai_python: dict[str, Any]) -> None:
-    assert openai_python["streamed"] == openai_python["required"]
+    # Not of the same call: what is reused of the first prompt is rounded otherwise, and a choice may hang on that.
+    (streamed,) = openai_python["streamed"]
+    assert is_weather(streamed) or streamed == ["clock", {}]
     assert openai_python["streamed_reason"] == "tool_calls"
     assert openai_python["streamed_deltas"] == openai_python["streamed"][0][1]
     assert openai_python["num_deltas"] > 1
@@ -67,7 +69,8 @@ def test_every_mistake_is_a_400_that_names_the_field(openai_python: dict[str, An
 def test_langchain_binds_tools_and_structures_answers(langchain: dict[str, Any]) -> None:
     (required,) = langchain["required"]
     assert is_weather(required)
-    assert langchain["streamed"] == [required]
+    (streamed,) = langchain["streamed"]
+    assert is_weather(streamed)
     assert langchain["is_final"] == "tool_calls"
     (by_name,) = langchain["by_name"]
     assert is_weather(by_name)
@@ -81,7 +84,7 @@ def test_an_agent_of_pydantic_ai_answers_by_a_type(run_python: RunClient) -> Non
     assert name == "Place"
     assert kind in ("town", "country")
     assert set(shown["calls"]) == {"final_result"}
-    assert shown["streamed"]
+    assert shown["streamed"] == "Place"
 
 
 def test_instructor_gets_its_models(run_python: RunClient) -> None:
@@ -90,4 +93,6 @@ def test_instructor_gets_its_models(run_python: RunClient) -> None:
     name, kind = shown["typed"]
     assert name == shown["called"] == shown["as_json"] == "Place"
     assert kind in ("town", "country")
-    assert shown["partial"]
+    num_partial, kind = shown["partial"]
+    assert num_partial > 1
+    assert kind in ("town", "country")

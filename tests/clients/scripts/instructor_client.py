@@ -27,7 +27,7 @@ place, completion = client.chat.completions.create_with_completion(**greedy, res
 shown["typed"] = [type(place).__name__, place.kind]
 shown["called"] = completion.choices[0].message.tool_calls[0].function.name
 partial = list(client.chat.completions.create_partial(**greedy, response_model=Place))
-shown["partial"] = partial[-1].model_dump() == place.model_dump()
+shown["partial"] = [len(partial), Place.model_validate(partial[-1].model_dump()).kind]
 as_json = instructor.from_openai(own, mode=instructor.Mode.JSON_SCHEMA)
 shown["as_json"] = type(as_json.chat.completions.create(**greedy, response_model=Place)).__name__
 
