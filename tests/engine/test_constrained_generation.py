@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import torch
 
 from hostler.engine.constraints.compiler import ConstraintCompiler
 from hostler.errors import InvalidRequestError
@@ -67,6 +68,20 @@ def test_every_answer_parses_and_its_neighbours_are_what_they_were(tiny: TinyMod
         answer = engine.sequences[key]
         assert answer.finish_reason is FinishReason.STOP
         jsonschema.validate(json.loads(answer.text), POINT)
+
+
+def test_a_greedy_answer_is_that_of_generate_with_the_same_tokens_allowed(gpt2: TinyModel) -> None:
+    schema = {"type": "array", "items": {"type": "string", "maxLength": 20}, "minItems": 3}
+    compiled = ConstraintCompiler(gpt2.tokenizer, 480, gpt2.limits.eos_token_ids).compile(of_schema(schema))
+
+    def allowed(_: int, token_ids: torch.Tensor) -> list[int]:
+        matcher = compiled.fork()
+        for token_id in token_ids.tolist()[len(PROMPT.token_ids) :]:
+            matcher.accept(token_id)
+        return [token_id for token_id, may_come in enumerate(matcher.allowed()) if may_come]
+
+    answer = TinyEngine(gpt2).answer(PROMPT, params(schema, temperature=0))
+    assert answer.token_ids == gpt2.reference(PROMPT.token_ids, 60, prefix_allowed_tokens_fn=allowed)
 
 
 def test_a_preempted_answer_goes_on_where_it_was_in_its_grammar(gpt2: TinyModel) -> None:

@@ -125,6 +125,19 @@ def test_forks_go_on_without_each_other(compiler: ConstraintCompiler, tokenizer:
     assert one.allowed() != other.allowed() == matcher.allowed()
 
 
+def test_a_token_is_allowed_by_itself_just_when_it_is_among_all_that_are(
+    compiler: ConstraintCompiler, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    matcher = compiler.compile(schema(PERSON)).fork()
+    for token_id in [*tokenizer('{"name": "Ann", "age": 3}', add_special_tokens=False).input_ids, None]:
+        allowed = matcher.allowed()
+        assert [matcher.allows(other) for other in range(len(allowed))] == [value != 0 for value in allowed]
+        assert not matcher.allows(len(allowed))
+        if token_id is not None:
+            matcher.accept(token_id)
+    assert matcher.allows(tokenizer.eos_token_id)
+
+
 def test_a_grammar_is_compiled_once_and_the_least_used_is_forgotten(
     compiler: ConstraintCompiler, monkeypatch: pytest.MonkeyPatch
 ) -> None:

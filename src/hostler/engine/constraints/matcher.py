@@ -22,6 +22,10 @@ class GrammarMatcher:
         """
         return self._matcher.compute_logit_bias()
 
+    def allows(self, token_id: int) -> bool:
+        """Whether this token may come next; much less work than to find all that may."""
+        return self._matcher.validate_tokens([token_id]) == 1
+
     def accept(self, token_id: int) -> str | None:
         """Go on by a token; says why that cannot be: nothing may come next that the model has a token for, or the
         grammar grew beyond its limits. `None`: it can."""

@@ -39,6 +39,15 @@ class SequenceSampler:
         self._generator = torch.Generator()
         self._generator.manual_seed(_stream_seed(request.params.seed, request.index))
 
+    def settles_for(self, likeliest: int) -> bool:
+        """Whether the token that the model finds likeliest is this sequence's choice as it is.
+
+        What a grammar forbids makes the others no likelier, so that a greedy sequence need not know what that is.
+        """
+        if not self.is_greedy or self._bends:
+            return False
+        return self._request.matcher is None or self._request.matcher.allows(likeliest)
+
     def uniform(self) -> float:
         """The next random number of this sequence, in [0, 1)."""
         return float(torch.rand((), generator=self._generator, dtype=torch.float64))

@@ -41,8 +41,8 @@ class Sampler:
         is_broken = torch.isnan(logits.sum(dim=-1)).tolist()
         chosen_rows = [
             row
-            for row, state in enumerate(states)
-            if (state.changes_logits or not state.is_greedy) and not is_broken[row]
+            for row, (state, token) in enumerate(zip(states, tokens, strict=True))
+            if token is not None and not is_broken[row] and not state.settles_for(token)
         ]
         if chosen_rows:
             chosen = self._choose(logits[chosen_rows], [states[row] for row in chosen_rows])
