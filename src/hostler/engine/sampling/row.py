@@ -13,7 +13,6 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from hostler.engine.constraints.matcher import GrammarMatcher
 from hostler.engine.request import Request
 from hostler.engine.sampling.generation_rules import GenerationRules
 from hostler.types import SamplingParams
@@ -27,13 +26,14 @@ class SequenceSampler:
 
     def __init__(self, request: Request, device: torch.device, rules: GenerationRules | None = None) -> None:
         self.params = request.params
+        self.matcher = request.matcher
+        """Where it is in its grammar; `None`: it follows none."""
         self._request = request
         self._device = device
         self._rules = rules.processors(request) if rules is not None else []
         self._bias = _bias_tensors(request.params, device)
         self.is_greedy = request.params.temperature < LEAST_TEMPERATURE
-        self._bends = self._has_rules()
-        self.changes_logits = self._bends or request.matcher is not None
+        self.changes_logits = self._has_rules()
         """Whether `adjust` would do anything."""
         # On the CPU wherever the model is: a seed gives the same numbers on every device.
         self._generator = torch.Generator()
@@ -44,37 +44,19 @@ class SequenceSampler:
 
         What a grammar forbids makes the others no likelier, so that a greedy sequence need not know what that is.
         """
-        if not self.is_greedy or self._bends:
+        if not self.is_greedy or self.changes_logits:
             return False
-        return self._request.matcher is None or self._request.matcher.allows(likeliest)
+        return self.matcher is None or self.matcher.allows(likeliest)
 
     def uniform(self) -> float:
         """The next random number of this sequence, in [0, 1)."""
         return float(torch.rand((), generator=self._generator, dtype=torch.float64))
 
     def adjust(self, logits: torch.Tensor) -> None:
-        """Penalties, bias, the ban on ending early, then the model's own rules, as in `generate`; at last what a
-        grammar forbids. In place.
+        """Penalties, bias, the ban on ending early, then the model's own rules, as in `generate`. In place.
 
         `logits`: one row, `[1, vocab_size]` float32.
         """
-        matcher = self._request.matcher
-        if matcher is None:
-            self._bend(logits)
-            return
-        if not self._bends:
-            logits.masked_fill_(_forbidden(matcher, logits), -torch.inf)
-            return
-        unbent = logits.clone()
-        self._bend(logits)
-        forbidden = _forbidden(matcher, logits)
-        logits.masked_fill_(forbidden, -torch.inf)
-        if not torch.isfinite(logits).any():
-            # A rule forbids just what the grammar asks for; the text has to be whole, whatever else was wished.
-            logits.copy_(unbent.masked_fill_(forbidden, -torch.inf))
-
-    def _bend(self, logits: torch.Tensor) -> None:
-        """What only makes tokens more or less likely, and the rules that `generate` knows."""
         output_ids = self._request.output_token_ids
         if output_ids and (self.params.presence_penalty or self.params.frequency_penalty):
             ids, counts = torch.tensor(output_ids, device=self._device).unique(return_counts=True)
@@ -114,15 +96,6 @@ class SequenceSampler:
             or params.min_tokens
             or self._rules
         )
-
-
-def _forbidden(matcher: GrammarMatcher, logits: torch.Tensor) -> torch.Tensor:
-    """`[1, vocab_size]` bool. A model may have more logits than its tokenizer has tokens, and fewer."""
-    forbidden = torch.frombuffer(bytearray(matcher.allowed()), dtype=torch.uint8)[: logits.shape[-1]] == 0
-    num_unknown = logits.shape[-1] - len(forbidden)
-    if num_unknown:
-        forbidden = torch.nn.functional.pad(forbidden, (0, num_unknown), value=True)
-    return forbidden.unsqueeze(0).to(logits.device)
 
 
 def warpers(params: SamplingParams) -> list[LogitsProcessor]:

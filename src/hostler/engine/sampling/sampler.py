@@ -2,8 +2,8 @@
 
 A parameter means here what it means in transformers. Two have no counterpart there and follow OpenAI's definition:
 presence and frequency penalty, and `logit_bias`. What a sequence changes in its logits is done row by row
-(`hostler.engine.sampling.row`), temperature, truncation and the draw for all rows together
-(`hostler.engine.sampling.batch`).
+(`hostler.engine.sampling.row`), what grammars forbid, temperature, truncation and the draw for all rows together
+(`hostler.engine.sampling.grammar_masks`, `hostler.engine.sampling.batch`).
 """
 
 import torch
@@ -12,6 +12,7 @@ from hostler.engine.request import Request
 from hostler.engine.runner import Failure, GrammarFailure, NumericalFailure
 from hostler.engine.sampling.batch import argmax, draw
 from hostler.engine.sampling.generation_rules import GenerationRules
+from hostler.engine.sampling.grammar_masks import forbid
 from hostler.engine.sampling.logprobs import score_output
 from hostler.engine.sampling.row import SequenceSampler, warpers
 from hostler.types import SamplingParams
@@ -76,19 +77,14 @@ class Sampler:
 
     def _choose(self, logits: torch.Tensor, states: list[SequenceSampler]) -> list[int | None]:
         """Tokens of rows that are not simply the likeliest. `logits`: a copy, which is overwritten."""
-        params: list[SamplingParams] = []
+        matchers = {row: state.matcher for row, state in enumerate(states) if state.matcher is not None}
+        unbent = {row: logits[row].clone() for row in matchers if states[row].changes_logits}
         for row, state in enumerate(states):
-            scores = logits[row : row + 1]
             if state.changes_logits:
-                state.adjust(scores)
-            if state.params.typical_p < 1.0 and not state.is_greedy:
-                # What is typical has no order of likelihood that all rows could share.
-                for warper in warpers(state.params):
-                    scores = warper(scores.new_empty(0, dtype=torch.long), scores)
-                logits[row] = scores[0]
-                params.append(_AS_IT_IS)
-            else:
-                params.append(state.params)
+                state.adjust(logits[row : row + 1])
+        if matchers:
+            forbid(logits, matchers, unbent)
+        params = [self._truncated(logits[row], state) for row, state in enumerate(states)]
         tokens: list[int | None] = argmax(logits).tolist()
         drawn = [row for row, state in enumerate(states) if not state.is_greedy]
         if drawn:
@@ -98,3 +94,14 @@ class Sampler:
             for row, token in zip(drawn, draw(own, [params[row] for row in drawn], uniforms), strict=True):
                 tokens[row] = token
         return tokens
+
+    def _truncated(self, logits: torch.Tensor, state: SequenceSampler) -> SamplingParams:
+        """What is left to do with a row. Done here, in place: what is typical, which has no order of likelihood that
+        all rows could share."""
+        if state.params.typical_p == 1.0 or state.is_greedy:
+            return state.params
+        scores = logits.unsqueeze(0)
+        for warper in warpers(state.params):
+            scores = warper(scores.new_empty(0, dtype=torch.long), scores)
+        logits.copy_(scores[0])
+        return _AS_IT_IS
