@@ -13,9 +13,9 @@ from hostler.registry import ModelEntry, Registry, load_registry
 from hostler.server import errors
 from hostler.server.app import create_app
 from hostler.telemetry.server_metrics import ServerMetrics
+from hostler.testing.estimator import FakeEstimator
+from hostler.testing.worker import FakeLauncher
 from hostler.yaml_file import read_yaml
-from tests.fake_estimator import FakeEstimator
-from tests.fake_worker import FakeLauncher
 
 ROOT = Path(__file__).parent.parent
 API = (ROOT / "docs" / "api.md").read_text()

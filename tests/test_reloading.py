@@ -13,9 +13,9 @@ from hostler.errors import ConfigError, ModelNotFoundError
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelEntry, Registry
 from hostler.reloading import Reloader
+from hostler.testing.estimator import FakeEstimator, NoGpus
+from hostler.testing.worker import FakeLauncher
 from hostler.types import ModelType
-from tests.fake_estimator import FakeEstimator, NoGpus
-from tests.fake_worker import FakeLauncher
 
 REGISTRY = """
 models:

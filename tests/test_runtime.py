@@ -14,8 +14,8 @@ from hostler.errors import ServiceError, ShuttingDownError
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import Registry
 from hostler.server.draining import Drain
-from tests.fake_estimator import FakeEstimator, NoGpus
-from tests.fake_worker import FakeLauncher
+from hostler.testing.estimator import FakeEstimator, NoGpus
+from hostler.testing.worker import FakeLauncher
 from tests.server.conftest import MODELS, registry_of
 
 

@@ -5,9 +5,9 @@ import pytest
 from hostler.config import Settings
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelEntry, Registry
+from hostler.testing.estimator import FakeEstimator, NoGpus
+from hostler.testing.worker import FakeLauncher
 from hostler.unlisted import UnlistedModels
-from tests.fake_estimator import FakeEstimator, NoGpus
-from tests.fake_worker import FakeLauncher
 from tests.test_reloading import entry_of
 
 SETTINGS = Settings(allow_unlisted=True)

@@ -38,8 +38,14 @@ class HostlerError(Exception):
 
     code: ClassVar[str] = "internal_error"
     """Stable, machine-readable name; part of the interface."""
+    type: ClassVar[str] = "server_error"
+    """Whose it is, in OpenAI's words: `server_error`, `invalid_request_error` or `rate_limit_error`."""
     retryable: ClassVar[bool] = False
     """Whether the same request may succeed later without a change by the caller."""
+    status: int | None = None
+    """HTTP's, of the answer that a client was given; `None` inside a stream that had begun, and in the server."""
+    request_id: str | None = None
+    """Under which the server's log has it; known to a client alone."""
 
     def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -54,12 +60,14 @@ class ConfigError(HostlerError):
     """The registry file, the environment or the command line says something that cannot be used."""
 
     code = "config_error"
+    type = "invalid_request_error"
 
 
 class RequestError(HostlerError):
     """The caller's mistake."""
 
     code = "invalid_request"
+    type = "invalid_request_error"
 
 
 class InvalidRequestError(RequestError):
@@ -157,12 +165,14 @@ class QueueFullError(ServiceError):
     """The model's queue is at its bound."""
 
     code = "queue_full"
+    type = "rate_limit_error"
 
 
 class RateLimitError(ServiceError):
     """The caller, its address or all together have taken as much as they may, for now."""
 
     code = "rate_limit_exceeded"
+    type = "rate_limit_error"
 
 
 class WaitTimeoutError(ServiceError):

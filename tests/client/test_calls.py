@@ -1,23 +1,23 @@
-"""Requests and answers of the client, without a network."""
+"""Requests of the client, without a network."""
 
-import json
 from collections.abc import Callable
 
 import pytest
+from pydantic import BaseModel
 
 from hostler.client import calls
 from hostler.client.calls import Call
-from hostler.errors import (
-    GatedModelError,
-    HostlerError,
-    InvalidRequestError,
-    ModelNotFoundError,
-    QueueFullError,
-    RequestError,
-    ServiceError,
-    subclasses_by_code,
+from hostler.client.options import (
+    EmbedOptions,
+    GenerateOptions,
+    LoadOptions,
+    ReadingOptions,
+    RerankOptions,
+    SamplingOptions,
 )
-from hostler.protocol.native_answers import Health
+from hostler.protocol.embeddings import EmbeddingBody
+from hostler.protocol.native import ChatRequest, GenerateRequest, LoadRequest
+from hostler.protocol.ranking import ClassifyBody, RerankBody, ScoreBody
 
 
 @pytest.mark.parametrize(
@@ -27,20 +27,31 @@ from hostler.protocol.native_answers import Health
         (calls.models, "GET", "/models", None),
         (calls.auth_status, "GET", "/auth/status", None),
         (lambda: calls.info("gpt2-small"), "GET", "/models/gpt2-small/info", None),
-        (lambda: calls.load("gpt2", True), "POST", "/models/gpt2/load", {"force_reload": True}),
+        (lambda: calls.load("gpt2", {}), "POST", "/models/gpt2/load", {}),
         (
-            lambda: calls.load("gpt2", False, "5m"),
+            lambda: calls.load("gpt2", {"force_reload": True, "keep_alive": "5m", "pinned": None}),
             "POST",
             "/models/gpt2/load",
-            {"force_reload": False, "keep_alive": "5m"},
+            {"force_reload": True, "keep_alive": "5m"},
         ),
         (lambda: calls.unload("gpt2"), "POST", "/models/gpt2/unload", None),
         (lambda: calls.unload("gpt2", True), "POST", "/models/gpt2/unload", {"force": True}),
+        (lambda: calls.unload_all(False), "POST", "/admin/unload-all", None),
+        (lambda: calls.unload_all(True), "POST", "/admin/unload-all", {"force": True}),
+        (lambda: calls.reload_config(False), "POST", "/admin/reload-config", None),
+        (lambda: calls.reload_config(True), "POST", "/admin/reload-config?dry_run=1", None),
         (lambda: calls.plan("a/b"), "POST", "/models/a%2Fb/plan", None),
         (lambda: calls.model_health("gpt2", False), "GET", "/models/gpt2/health", None),
         (lambda: calls.model_health("gpt2", True), "GET", "/models/gpt2/health?deep=1", None),
         (lambda: calls.events(None, 0), "GET", "/events?stream=1&after=0", None),
         (lambda: calls.events("gpt2", 7), "GET", "/models/gpt2/events?stream=1&after=7", None),
+        (lambda: calls.past_events("gpt2", 7, 1), "GET", "/models/gpt2/events?limit=1&after=7", None),
+        (
+            lambda: calls.generate_many(("a", "b"), None, {"seed": 1}),
+            "POST",
+            "/generate",
+            {"texts": ["a", "b"], "seed": 1},
+        ),
         (lambda: calls.generate("Hi", None, {}), "POST", "/generate", {"text": "Hi"}),
         (
             lambda: calls.generate("Hi", "gpt2", {"temperature": 0, "num_return_sequences": 2}),
@@ -68,6 +79,19 @@ from hostler.protocol.native_answers import Health
             "/models/bge/v1/rerank",
             {"query": "Hi", "documents": ["Ho"], "top_n": 1},
         ),
+        (
+            lambda: calls.score("Hi", ("Ho",), "bge", {}),
+            "POST",
+            "/models/bge/v1/score",
+            {"text_1": "Hi", "text_2": ["Ho"]},
+        ),
+        (
+            lambda: calls.score(("Hi",), ("Ho",), "bge", {"truncate_prompt_tokens": -1}),
+            "POST",
+            "/models/bge/v1/score",
+            {"text_1": ["Hi"], "text_2": ["Ho"], "truncate_prompt_tokens": -1},
+        ),
+        (lambda: calls.classify(("Hi",), "bert", {}), "POST", "/models/bert/v1/classify", {"input": ["Hi"]}),
         (lambda: calls.detokenize((1, 2), None), "POST", "/detokenize", {"tokens": [1, 2]}),
         (lambda: calls.compare(["a"], "Hi", None, {}), "POST", "/compare", {"models": ["a"], "text": "Hi"}),
         (
@@ -109,57 +133,23 @@ def test_the_key_travels_as_a_bearer_token() -> None:
     assert calls.headers(None) == {}
 
 
-@pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"status": "odd"}', b""])
-def test_an_answer_of_something_else_is_told_apart(content: bytes) -> None:
-    with pytest.raises(ServiceError, match="is it Hostler"):
-        calls.read_answer(content, Health)
-
-
-@pytest.mark.parametrize("code", sorted(subclasses_by_code()))
-def test_every_code_comes_back_as_its_own_class(code: str) -> None:
-    error = calls.read_error(418, json.dumps({"detail": "why", "code": code}).encode())
-
-    assert type(error) is subclasses_by_code()[code]
-    assert error.message == "why"
+def fields_of(request: type[BaseModel]) -> set[str]:
+    return set(request.model_fields) - {"stream"}
 
 
 @pytest.mark.parametrize(
-    ("status", "content", "expected"),
+    ("options", "request_type", "said_by_name"),
     [
-        (404, b'{"detail": "no model", "code": "model_not_found"}', ModelNotFoundError),
-        (403, b'{"detail": "gated", "code": "gated_model"}', GatedModelError),
-        (429, b'{"detail": "full", "code": "queue_full"}', QueueFullError),
-        (400, b'{"detail": "odd", "code": "of a newer server"}', RequestError),
-        (502, b"<html>Bad gateway</html>", ServiceError),
-        (413, b"", RequestError),
-        (500, b'["a list"]', ServiceError),
+        (SamplingOptions, ChatRequest, {"message", "messages", "context"}),
+        (GenerateOptions, GenerateRequest, {"text", "texts"}),
+        (LoadOptions, LoadRequest, set()),
+        (EmbedOptions, EmbeddingBody, {"input", "model", "user", "encoding_format"}),
+        (RerankOptions, RerankBody, {"query", "documents", "model", "user"}),
+        (ReadingOptions, ScoreBody, {"text_1", "text_2", "model", "user"}),
+        (ReadingOptions, ClassifyBody, {"input", "model", "user"}),
     ],
 )
-def test_an_error_has_the_class_of_its_code_or_else_of_its_status(
-    status: int, content: bytes, expected: type[HostlerError]
+def test_every_field_of_a_request_can_be_asked_for(
+    options: type, request_type: type[BaseModel], said_by_name: set[str]
 ) -> None:
-    assert type(calls.read_error(status, content)) is expected
-
-
-def test_an_error_without_words_says_its_status() -> None:
-    assert calls.read_error(502, b"<html>").message == "the server answered with status 502"
-
-
-def test_a_list_of_problems_becomes_one_sentence_and_names_the_field() -> None:
-    problems = [
-        {"type": "less_than_equal", "loc": ["body", "temperature"], "msg": "too hot"},
-        {"type": "missing", "loc": ["body", "text"], "msg": "Field required"},
-    ]
-
-    error = calls.read_error(422, json.dumps({"detail": problems}).encode())
-
-    assert isinstance(error, InvalidRequestError)
-    assert error.message == "body.temperature: too hot; body.text: Field required"
-    assert error.param == "temperature"
-
-
-def test_an_error_of_a_route_of_openais_is_read_too() -> None:
-    body = {"error": {"message": "no text", "type": "invalid_request_error", "param": "input", "code": "invalid_value"}}
-    error = calls.read_error(400, json.dumps(body).encode())
-    assert (type(error), error.message, error.param) == (InvalidRequestError, "no text", "input")
-    assert type(calls.read_error(502, b'{"error": {"message": "bad gateway"}}')) is ServiceError
+    assert set(options.__annotations__) == fields_of(request_type) - said_by_name

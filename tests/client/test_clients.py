@@ -1,6 +1,5 @@
 """Both clients against a transport that answers from memory."""
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator
 
@@ -50,24 +49,16 @@ STREAMED = events(
 
 
 def blocking(answer: Callable[[httpx2.Request], httpx2.Response], api_key: str | None = None) -> Hostler:
-    return Hostler("http://server", api_key=api_key, transport=httpx2.MockTransport(answer))
+    return Hostler("http://server", api_key=api_key, transport=httpx2.MockTransport(answer), max_retries=0)
 
 
 def asynchronous(answer: Callable[[httpx2.Request], httpx2.Response]) -> AsyncHostler:
-    return AsyncHostler("http://server", transport=httpx2.MockTransport(answer))
+    return AsyncHostler("http://server", transport=httpx2.MockTransport(answer), max_retries=0)
 
 
 def test_the_public_names_are_those_exported() -> None:
     assert sorted(hostler.client.__all__) == hostler.client.__all__
     assert all(hasattr(hostler.client, name) for name in hostler.client.__all__)
-
-
-def test_both_clients_have_the_same_calls() -> None:
-    def names_of(client: type) -> set[str]:
-        return {name for name in vars(client) if not name.startswith("_")}
-
-    assert names_of(AsyncHostler) - names_of(Hostler) == {"batch", "aclose"}
-    assert names_of(Hostler) - names_of(AsyncHostler) == {"close"}
 
 
 def test_a_call_reaches_the_server_with_key_and_body() -> None:
@@ -261,45 +252,6 @@ async def test_tokens_are_asked_for_and_spelled_by_both_clients() -> None:
     async with asynchronous(answer) as async_client:
         assert (await async_client.tokenize([{"role": "user", "content": "Hi"}]))["count"] == 1
         assert (await async_client.detokenize([7]))["prompt"] == "Hi"
-
-
-async def test_batch_keeps_the_order_and_the_number_of_requests_at_a_time() -> None:
-    running = most = 0
-    turn = asyncio.Condition()
-
-    async def answer(request: httpx2.Request) -> httpx2.Response:
-        nonlocal running, most
-        async with turn:
-            running += 1
-            most = max(most, running)
-        async with turn:
-            running -= 1
-        text = json.loads(request.content)["text"]
-        return httpx2.Response(200, json={**GENERATED, "generated_text": [text]})
-
-    prompts = [f"prompt {number}" for number in range(20)]
-    async with AsyncHostler("http://server", transport=httpx2.MockTransport(answer)) as client:
-        answers = await client.batch("gpt2", prompts, concurrency=3)
-
-    assert [answer["generated_text"][0] for answer in answers] == prompts
-    assert most <= 3
-
-
-async def test_the_first_error_ends_a_batch() -> None:
-    asked: list[str] = []
-    never = asyncio.Event()
-
-    async def answer(request: httpx2.Request) -> httpx2.Response:
-        asked.append(json.loads(request.content)["text"])
-        if asked[-1] != "bad":
-            await never.wait()
-        return not_found(request)
-
-    async with AsyncHostler("http://server", transport=httpx2.MockTransport(answer)) as client:
-        with pytest.raises(ModelNotFoundError):
-            await client.batch("x", ["bad", "slow", "unasked", "unasked"], concurrency=1)
-
-    assert "unasked" not in asked
 
 
 EVENT = {"number": 1, "time": 1.5, "kind": "loaded", "model_id": "gpt2", "text": "gpt2 was loaded", "facts": {"s": 2}}

@@ -7,7 +7,7 @@ import pytest
 from hostler.errors import ModelUnloadedError, ShuttingDownError
 from hostler.lifecycle.events import LeaveReason
 from hostler.lifecycle.lease import ModelLease
-from tests.fake_engine import FakeEngine
+from hostler.testing.engine import FakeEngine
 from tests.lifecycle.specs import make_spec
 
 

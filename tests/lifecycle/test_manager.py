@@ -23,11 +23,11 @@ from hostler.lifecycle.ledger import HOST, PLACES
 from hostler.lifecycle.manager import ModelManager
 from hostler.memory import DeviceMemory, Estimate
 from hostler.registry import Registry
+from hostler.testing.estimator import FakeEstimator, NoGpus, footprint
+from hostler.testing.model import FACTS
+from hostler.testing.worker import FakeLauncher
 from hostler.types import LoadProgress, ModelState, SamplingParams, TextPrompt
 from tests.fake_clock import FakeClock, settle
-from tests.fake_engine import FACTS
-from tests.fake_estimator import FakeEstimator, NoGpus, footprint
-from tests.fake_worker import FakeLauncher
 from tests.lifecycle.specs import make_registry, make_spec
 
 A, B, C = make_spec("a"), make_spec("b"), make_spec("c")

@@ -12,7 +12,7 @@ from hostler.config import Settings
 from hostler.lifecycle.manager import ModelManager
 from hostler.memory import Estimate
 from hostler.server.streaming import StreamTiming
-from tests.fake_worker import FakeLauncher
+from hostler.testing.worker import FakeLauncher
 from tests.server.conftest import MODELS, make_app
 
 TIMING = StreamTiming(progress_every_s=0.02, comment_every_s=0.02)

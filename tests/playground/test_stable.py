@@ -7,8 +7,8 @@ from playwright.async_api import Locator, Page, expect
 
 from hostler.errors import ModelLoadError
 from hostler.memory import Estimate
+from hostler.testing.estimator import footprint
 from hostler.types import LoadProgress
-from tests.fake_estimator import footprint
 from tests.playground.gateway import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -23,10 +23,10 @@ from hostler.server.hub_account import HubAccount
 from hostler.server.services import Services
 from hostler.server.streaming import StreamTiming
 from hostler.telemetry.tracing import RequestTracer
+from hostler.testing.estimator import FakeEstimator, NoGpus
+from hostler.testing.worker import FakeLauncher
 from hostler.unlisted import LookUp
 from hostler.yaml_file import YamlFile
-from tests.fake_estimator import FakeEstimator, NoGpus
-from tests.fake_worker import FakeLauncher
 
 MODELS: dict[str, dict[str, Any]] = {
     "tiny-chat": {"name": "acme/Tiny-Chat", "type": "conversational", "suggested_temperature": 0.5},

@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema_rs
 
 from hostler.config import Settings
-from tests.fake_worker import FakeLauncher
+from hostler.testing.worker import FakeLauncher
 from tests.server.conftest import make_app
 
 DOCUMENT = make_app(FakeLauncher(), Settings())[0].openapi()

@@ -4,7 +4,7 @@ import pytest
 
 from hostler.config import Settings
 from hostler.errors import ModelLoadError
-from tests.fake_worker import FakeLauncher
+from hostler.testing.worker import FakeLauncher
 from tests.server.conftest import make_app, serving
 from tests.server.test_streaming import until
 

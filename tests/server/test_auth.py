@@ -10,7 +10,7 @@ from hostler.config import Settings
 from hostler.keys import Key, Scope, digest_of
 from hostler.keys_file import changing
 from hostler.server.auth import PUBLIC_ROUTES, scope_of
-from tests.fake_worker import FakeLauncher
+from hostler.testing.worker import FakeLauncher
 from tests.server.conftest import Served, make_app, serving
 from tests.server.test_openai import CHAT
 from tests.server.test_streaming import until

@@ -6,8 +6,8 @@ import pytest
 
 from hostler.protocol.capabilities import RENDERING
 from hostler.protocol.model_answers import Capabilities
+from hostler.testing.model import FACTS
 from hostler.types import ChatFormat
-from tests.fake_engine import FACTS
 from tests.server.conftest import Served, serving
 from tests.server.test_streaming import until
 

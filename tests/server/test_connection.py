@@ -12,7 +12,7 @@ import pytest
 from hostler import runtime
 from hostler.config import Settings
 from hostler.server.connection import MAX_HEAD_BYTES
-from tests.fake_worker import FakeLauncher
+from hostler.testing.worker import FakeLauncher
 from tests.server.conftest import make_app
 from tests.server.test_openai import CHAT
 from tests.server.test_streaming import StartedServer, post, until

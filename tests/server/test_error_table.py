@@ -155,7 +155,7 @@ async def test_an_error_of_openais_interface_is_as_the_table_has_it(scene: Scene
     body = response.json()["error"]
     assert set(response.json()) == {"error"}
     assert set(body) == {"message", "type", "param", "code"}
-    expected = (TABLE[scene.error].openai_type, scene.param, scene.error.code)
+    expected = (scene.error.type, scene.param, scene.error.code)
     assert (body["type"], body["param"], body["code"]) == expected
     assert body["message"]
 
@@ -201,7 +201,7 @@ async def test_openais_client_raises_the_class_that_is_meant(scene: Scene, is_st
     row = TABLE[scene.error]
     assert type(raised.value) is EXCEPTIONS[row.status]
     told = (raised.value.code, raised.value.param, raised.value.type)
-    assert told == (scene.error.code, scene.param, row.openai_type)
+    assert told == (scene.error.code, scene.param, scene.error.type)
 
 
 @pytest.mark.parametrize("scene", STREAMED, ids=name_of)
@@ -215,7 +215,7 @@ async def test_an_error_inside_a_stream_is_an_event_with_the_same_body_and_then_
         with pytest.raises(openai.APIError) as raised:
             async for _ in await client_of(served).completions.create(**COMPLETION, stream=True):
                 pass
-    message, code, kind = scene.failing.message, scene.error.code, TABLE[scene.error].openai_type
+    message, code, kind = scene.failing.message, scene.error.code, scene.error.type
     assert events(chat.text)[-1] == {"error": {"message": message, "type": kind, "param": None, "code": code}}
     assert events(native.text)[-1] == {"error": {"detail": message, "code": code}}
     assert (raised.value.code, raised.value.type) == (code, kind)

@@ -23,7 +23,7 @@ def test_every_class_of_the_tree_has_its_own_row(cls: type[HostlerError]) -> Non
 def test_every_class_becomes_both_bodies(cls: type[HostlerError]) -> None:
     error = cls("what happened", param="field")
     assert native_body(error) == {"detail": "what happened", "code": cls.code}
-    expected = {"message": "what happened", "type": TABLE[cls].openai_type, "param": "field", "code": cls.code}
+    expected = {"message": "what happened", "type": cls.type, "param": "field", "code": cls.code}
     assert openai_body(error) == {"error": expected}
 
 

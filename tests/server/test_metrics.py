@@ -8,8 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hostler.errors import ModelLoadError
 from hostler.memory import Estimate
-from tests.fake_engine import FACTS
-from tests.fake_estimator import footprint
+from hostler.testing.estimator import footprint
+from hostler.testing.model import FACTS
 from tests.server.conftest import Served, serving
 from tests.server.test_streaming import until
 

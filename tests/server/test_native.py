@@ -5,8 +5,8 @@ import pytest
 
 from hostler.errors import EngineRequestError
 from hostler.protocol.conversation import decode_context
+from hostler.testing.model import FACTS
 from hostler.types import ChatFormat, ChatMessage, ChatPrompt, TextPrompt
-from tests.fake_engine import FACTS
 from tests.server.conftest import Served
 from tests.server.test_openai import events
 

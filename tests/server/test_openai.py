@@ -9,7 +9,7 @@ from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from hostler.server import openai_formats
-from tests.fake_engine import FACTS
+from hostler.testing.model import FACTS
 from tests.server.conftest import Served
 
 CHAT: dict[str, Any] = {"model": "tiny-chat", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}

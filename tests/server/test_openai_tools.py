@@ -8,9 +8,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from hostler.server.generation import Answer, Sequence
 from hostler.server.openai_formats import ChatCompletionFormat
+from hostler.testing.model import FACTS
 from hostler.tools import ToolCall, ToolCallDelta, ToolUse
 from hostler.types import Admission, ChatPrompt, SamplingParams, TokenDelta
-from tests.fake_engine import FACTS
 from tests.server.conftest import Served
 from tests.server.test_openai import CHAT, events
 from tests.server.test_openai_types import USAGE, violations

@@ -23,7 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hostler.config import Settings
 from hostler.server.openapi_examples import FIELDS
-from tests.fake_worker import FakeLauncher
+from hostler.testing.worker import FakeLauncher
 from tests.server.conftest import MODELS, make_app
 from tests.server.test_pooling import POOLING, know_what_they_do
 

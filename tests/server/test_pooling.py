@@ -10,9 +10,9 @@ import pytest
 
 from hostler.errors import ContextLengthError
 from hostler.protocol.pooling import MAX_INPUTS
+from hostler.testing.model import FACTS
+from hostler.testing.worker import FakeLauncher
 from hostler.types import PoolingFacts, PoolingParams, PoolingTask, TextPair, TextPrompt, TokenPrompt
-from tests.fake_engine import FACTS
-from tests.fake_worker import FakeLauncher
 from tests.server.conftest import MODELS, Served, serving
 from tests.server.test_streaming import until
 

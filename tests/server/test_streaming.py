@@ -14,8 +14,8 @@ from hostler.config import Settings
 from hostler.errors import EngineRequestError, ModelLoadError
 from hostler.lifecycle.manager import ModelManager
 from hostler.server.streaming import StreamTiming
+from hostler.testing.worker import FakeLauncher
 from hostler.types import LoadProgress, ModelState
-from tests.fake_worker import FakeLauncher
 from tests.server.conftest import make_app, serving
 from tests.server.test_openai import CHAT, events
 

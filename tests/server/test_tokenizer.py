@@ -5,8 +5,8 @@ import msgspec
 import pytest
 
 from hostler.errors import ModelLoadError
+from hostler.testing.model import TOKENIZER
 from hostler.types import TokenizerFacts
-from tests.fake_engine import TOKENIZER
 from tests.server.conftest import Served, serving
 from tests.server.test_streaming import has_request, listening, post, until
 

@@ -20,8 +20,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from hostler.errors import EngineDeadError
 from hostler.telemetry.tracing import RequestTracer, is_asked_for, tracer_for
+from hostler.testing.model import FACTS
 from hostler.types import PoolingFacts
-from tests.fake_engine import FACTS
 from tests.server.conftest import MODELS, serving
 
 TRACE_ID, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

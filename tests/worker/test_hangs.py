@@ -10,9 +10,9 @@ from hostler.config import Settings, load_settings
 from hostler.errors import EngineDeadError
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import Registry
+from hostler.testing.estimator import FakeEstimator, NoGpus
 from hostler.types import ModelState, SamplingParams, TextPrompt, TokenPrompt
 from hostler.worker.launcher import ForkserverLauncher
-from tests.fake_estimator import FakeEstimator, NoGpus
 from tests.worker.loading import loaded, spec_of
 from tests.worker.obedience import Gate
 from tests.worker.obedient_gpt2 import OBEYED, STICK, WAIT

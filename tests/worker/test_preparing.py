@@ -11,6 +11,7 @@ import pytest
 from hostler.engine.factory import Engine
 from hostler.engine.text.input_processor import PreparedRequest
 from hostler.errors import EngineRequestError, InvalidRequestError, QueueFullError
+from hostler.testing.model import FACTS, TOKENIZER
 from hostler.types import ANYBODY, Admission, Caller, Prompt, SamplingParams, TextPrompt, TokenizerFacts
 from hostler.worker.messages import (
     Admitted,
@@ -26,7 +27,6 @@ from hostler.worker.messages import (
     TokenizerReport,
 )
 from hostler.worker.preparing import Action, Preparing
-from tests.fake_engine import FACTS, TOKENIZER
 
 TIMEOUT_S = 30
 

@@ -1,25 +1,24 @@
-"""Answers that come piece by piece, as server-sent events."""
+"""Answers that come piece by piece, as server-sent events: what their lines say. Knows nothing of the network."""
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Generic
 
-import httpx2
 import msgspec
 
-from hostler.client.calls import Answer, read_answer, read_error
-from hostler.client.line_streams import AsyncLineStream, LineStream
+from hostler.client.answers import read_answer, read_error
+from hostler.client.calls import Answer
 from hostler.errors import ServiceError
 from hostler.protocol.model_answers import ComparedAnswer, ComparedText
 from hostler.protocol.native_answers import StreamedText
+from hostler.protocol.stable_answers import ModelEvent
 
 _DONE = b"[DONE]"
 OnWait = Callable[[str], None]
 """Called with a line such as `loading 43% eta=6s` whenever the server says what an answer waits for."""
 
 
-class EventReader(Generic[Answer]):
-    """Understands the lines of one streamed answer; knows nothing of the network."""
+class AnswerReader(Generic[Answer]):
+    """Understands the lines of one streamed answer."""
 
     def __init__(self, answer_type: type[Answer]) -> None:
         self._answer_type = answer_type
@@ -40,7 +39,7 @@ class EventReader(Generic[Answer]):
             return None
         keys = read_answer(content, dict[str, msgspec.Raw])
         if "error" in keys:
-            raise read_error(500, bytes(keys["error"]))
+            raise read_error(None, bytes(keys["error"]))
         if "text" in keys and "index" in keys:
             return read_answer(content, StreamedText)
         self.answer = read_answer(content, self._answer_type)
@@ -85,84 +84,12 @@ class ComparisonReader:
         return list(self._answers)
 
 
+def read_event(line: str) -> ModelEvent | None:
+    """The event in a line; `None` for comments, and for fields that the data repeats."""
+    content = _data_of(line)
+    return read_answer(content, ModelEvent) if content else None
+
+
 def _data_of(line: str) -> bytes:
     """Empty for comments, and for fields that the data repeats."""
     return line.removeprefix("data:").strip().encode() if line.startswith("data:") else b""
-
-
-class AnswerStream(LineStream[StreamedText], Generic[Answer]):
-    """Iterate over it for the text as it comes; `answer` is the whole of it afterwards.
-
-    A loop that is left early is to be followed by `close`, or stand in a `with`: that ends the generation.
-    """
-
-    def __init__(
-        self, opening: AbstractContextManager[httpx2.Response], base_url: str, answer_type: type[Answer]
-    ) -> None:
-        self._reader = EventReader(answer_type)
-        super().__init__(opening, base_url, self._reader.read)
-
-    @property
-    def on_wait(self) -> OnWait | None:
-        """`None`: nobody is told."""
-        return self._reader.on_wait
-
-    @on_wait.setter
-    def on_wait(self, on_wait: OnWait | None) -> None:
-        self._reader.on_wait = on_wait
-
-    @property
-    def answer(self) -> Answer:
-        return self._reader.whole()
-
-
-class AsyncAnswerStream(AsyncLineStream[StreamedText], Generic[Answer]):
-    """`AnswerStream` for `async for` and `async with`."""
-
-    def __init__(
-        self, opening: AbstractAsyncContextManager[httpx2.Response], base_url: str, answer_type: type[Answer]
-    ) -> None:
-        self._reader = EventReader(answer_type)
-        super().__init__(opening, base_url, self._reader.read)
-
-    @property
-    def on_wait(self) -> OnWait | None:
-        """`None`: nobody is told."""
-        return self._reader.on_wait
-
-    @on_wait.setter
-    def on_wait(self, on_wait: OnWait | None) -> None:
-        self._reader.on_wait = on_wait
-
-    @property
-    def answer(self) -> Answer:
-        return self._reader.whole()
-
-
-class ComparisonStream(LineStream[ComparedText]):
-    """Iterate over it for the text of all models as it comes; `answers` are the whole of it afterwards.
-
-    A loop that is left early is to be followed by `close`, or stand in a `with`: that ends all generations.
-    """
-
-    def __init__(self, opening: AbstractContextManager[httpx2.Response], base_url: str) -> None:
-        self._reader = ComparisonReader()
-        super().__init__(opening, base_url, self._reader.read)
-
-    @property
-    def answers(self) -> list[ComparedAnswer]:
-        """In the order in which the models ended."""
-        return self._reader.whole()
-
-
-class AsyncComparisonStream(AsyncLineStream[ComparedText]):
-    """`ComparisonStream` for `async for` and `async with`."""
-
-    def __init__(self, opening: AbstractAsyncContextManager[httpx2.Response], base_url: str) -> None:
-        self._reader = ComparisonReader()
-        super().__init__(opening, base_url, self._reader.read)
-
-    @property
-    def answers(self) -> list[ComparedAnswer]:
-        """In the order in which the models ended."""
-        return self._reader.whole()

@@ -31,13 +31,12 @@ class Row:
     """How one class of errors looks to a client."""
 
     status: int
-    openai_type: str = "invalid_request_error"
     retry_after_s: float | None = None
     """When to try again, where the error itself does not say."""
 
 
 TABLE: dict[type[HostlerError], Row] = {
-    errors.HostlerError: Row(500, "server_error"),
+    errors.HostlerError: Row(500),
     errors.ConfigError: Row(400),
     errors.RequestError: Row(400),
     errors.InvalidRequestError: Row(400),
@@ -51,17 +50,17 @@ TABLE: dict[type[HostlerError], Row] = {
     errors.MethodNotAllowedError: Row(405),
     errors.GatedModelError: Row(403),
     errors.ModelTooLargeError: Row(400),
-    errors.ServiceError: Row(503, "server_error"),
-    errors.ModelLoadError: Row(503, "server_error"),
-    errors.ModelNotLoadedError: Row(503, "server_error"),
-    errors.ModelUnloadedError: Row(503, "server_error"),
-    errors.QueueFullError: Row(429, "rate_limit_error"),
-    errors.RateLimitError: Row(429, "rate_limit_error"),
-    errors.WaitTimeoutError: Row(503, "server_error"),
-    errors.DeadlineError: Row(504, "server_error"),
-    errors.EngineDeadError: Row(503, "server_error", retry_after_s=1.0),
-    errors.EngineRequestError: Row(500, "server_error"),
-    errors.ShuttingDownError: Row(503, "server_error"),
+    errors.ServiceError: Row(503),
+    errors.ModelLoadError: Row(503),
+    errors.ModelNotLoadedError: Row(503),
+    errors.ModelUnloadedError: Row(503),
+    errors.QueueFullError: Row(429),
+    errors.RateLimitError: Row(429),
+    errors.WaitTimeoutError: Row(503),
+    errors.DeadlineError: Row(504),
+    errors.EngineDeadError: Row(503, retry_after_s=1.0),
+    errors.EngineRequestError: Row(500),
+    errors.ShuttingDownError: Row(503),
 }
 
 
@@ -112,7 +111,7 @@ def translate(exc: Exception, scope: Scope) -> HostlerError:
 
 def openai_body(error: HostlerError) -> ErrorBody:
     return ErrorBody(
-        error=Error(message=error.message, type=row_for(error).openai_type, param=error.param, code=error.code)
+        error=Error(message=error.message, type=error.type, param=error.param, code=error.code)
     )
 
 

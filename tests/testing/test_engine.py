@@ -1,4 +1,4 @@
-"""The fakes that other tests stand on."""
+"""The fake engine, on which many other tests stand."""
 
 import asyncio
 
@@ -6,6 +6,9 @@ import pytest
 
 from hostler.engine_client import EngineClient, Generation
 from hostler.errors import ContextLengthError, EngineDeadError
+from hostler.testing.admission import admit
+from hostler.testing.engine import FakeEngine
+from hostler.testing.model import FACTS, FakeModel
 from hostler.types import (
     ChatMessage,
     ChatPrompt,
@@ -15,7 +18,6 @@ from hostler.types import (
     TokenDelta,
 )
 from tests.fake_clock import FakeClock, settle
-from tests.fake_engine import FACTS, FakeEngine, FakeModel, admit
 
 HELLO = TextPrompt(text="hello to you")
 

@@ -1,0 +1,371 @@
+# Made by tools/blocking_client.py from asynchronous/client.py: change that one and run it again.
+"""The client's calls."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self, Unpack
+
+import httpx2
+
+from hostler.client import calls
+from hostler.client.batches import (
+    DEFAULT_CONCURRENCY,
+    BatchItem,
+    Job,
+    check_concurrency,
+    models_of,
+    progress_bar,
+)
+from hostler.client.blocking.conversation import Conversation
+from hostler.client.blocking.streams import AnswerStream, ComparisonStream, EventStream
+from hostler.client.blocking.transport import Transport
+from hostler.client.calls import Answer
+from hostler.client.concurrency import map_bounded, work_beside
+from hostler.client.connection import DEFAULT_TIMEOUT_S, DEFAULT_URL, ServerConnectionError
+from hostler.client.load_progress import OnProgress, progress_of
+from hostler.client.options import (
+    EmbedOptions,
+    GenerateOptions,
+    LoadOptions,
+    Messages,
+    ReadingOptions,
+    RerankOptions,
+    SamplingOptions,
+)
+from hostler.client.retries import Retries
+from hostler.client.streams import read_event
+from hostler.client.transcript import Transcript
+from hostler.errors import HostlerError
+from hostler.protocol.model_answers import Capabilities, ComparedAnswer, DetokenizeAnswer, TokenizeAnswer, TokenizerInfo
+from hostler.protocol.native_answers import (
+    AuthStatus,
+    ChatAnswer,
+    FreedMemoryAnswer,
+    GenerateAnswer,
+    GenerateAnswers,
+    Health,
+    LoadAnswer,
+    LogLevelAnswer,
+    MessageAnswer,
+    ModelDetails,
+    ModelRow,
+    ReloadAnswer,
+    SystemReport,
+    UnloadAllAnswer,
+)
+from hostler.protocol.pooling_answers import Classification, RankedDocument
+from hostler.protocol.stable_answers import EventsPage, ModelHealth, PlanAnswer
+
+
+class Hostler:
+    """A server. Close it, or use it in a `with`; its calls may be made at the same time.
+
+    A model is named by its id or its Hugging Face name; without one, the server takes its first of the fitting type.
+    All calls raise the `hostler.errors` class of what the server reports, and `ServerConnectionError`.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        api_key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        transport: httpx2.BaseTransport | None = None,
+        *,
+        max_retries: int = 2,
+        max_retry_wait_s: float = 60.0,
+        retry_backoff_s: float = 1.0,
+    ) -> None:
+        """What the server turns away for now (429, or 503 with a `Retry-After`) and what does not reach it is sent
+        again, up to `max_retries` times, after the time that the server asks for, or else `retry_backoff_s` and then
+        twice as long each time, more or less. Where it asks for more than `max_retry_wait_s`, its error is raised at
+        once. A stream that has begun is never repeated.
+
+        `timeout_s` is the longest silence. `transport` takes the place of the network, for tests.
+        """
+        self.base_url = base_url
+        retries = Retries(max_retries, max_retry_wait_s, retry_backoff_s)
+        self._transport = Transport(base_url, api_key, timeout_s, retries, transport)
+
+    # The server
+
+    def health(self) -> Health:
+        return self._transport.send(calls.health())
+
+    def ready(self) -> bool:
+        """Whether the server has done all that its start asks for, and is not leaving."""
+        try:
+            self._transport.send(calls.ready())
+        except HostlerError as error:
+            if error.status != 503:
+                raise
+            return False
+        return True
+
+    def system(self) -> SystemReport:
+        """Python, torch, devices, memory."""
+        return self._transport.send(calls.system())
+
+    def auth_status(self) -> AuthStatus:
+        """Whether the server has a Hugging Face token, and which models need one."""
+        return self._transport.send(calls.auth_status())
+
+    def metrics(self) -> str:
+        """What the server measures, in Prometheus' text format."""
+        return self._transport.send(calls.metrics())
+
+    def reload_config(self, *, dry_run: bool = False) -> ReloadAnswer:
+        """Have the registry file read again; with `dry_run`, only told what that would change."""
+        return self._transport.send(calls.reload_config(dry_run))
+
+    def set_log_level(self, level: str) -> LogLevelAnswer:
+        """Have gateway and workers log more or less until the next start: `DEBUG`, `INFO`, `WARNING`, `ERROR`."""
+        return self._transport.send(calls.set_log_level(level))
+
+    def clear_gpu_memory(self) -> FreedMemoryAnswer:
+        """Return cached device memory to the system, and forget what was kept of prompts."""
+        return self._transport.send(calls.clear_gpu_memory())
+
+    # The models
+
+    def models(self) -> dict[str, ModelRow]:
+        """Every registered model by id."""
+        return self._transport.send(calls.models())
+
+    def info(self, model: str) -> ModelDetails:
+        return self._transport.send(calls.info(model))
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Which values each parameter takes, every limit, and what is known of the model. Loads nothing."""
+        return self._transport.send(calls.capabilities(model))
+
+    def load(self, model: str, *, on_progress: OnProgress | None = None, **options: Unpack[LoadOptions]) -> LoadAnswer:
+        """Bring a model into memory; returns when it is ready.
+
+        `on_progress` is called with what the server tells meanwhile, about twice a second; not at all where there is
+        nothing to load.
+        """
+        call = calls.load(model, options)
+        if on_progress is None:
+            return self._transport.send(call)
+
+        def tell(line: str) -> None:
+            if (event := read_event(line)) is not None:
+                on_progress(progress_of(event))
+
+        last = (self.past_events(model, limit=1))["last"]
+        with self._transport.open(calls.events(model, last)) as response:
+            return work_beside(lambda: self._transport.send(call), response, tell)
+
+    def unload(self, model: str, *, force: bool = False) -> MessageAnswer:
+        """Returns when its requests are done and it has left; with `force`, they fail instead."""
+        return self._transport.send(calls.unload(model, force))
+
+    def unload_all(self, *, force: bool = False) -> UnloadAllAnswer:
+        """`unload` of every model."""
+        return self._transport.send(calls.unload_all(force))
+
+    def plan(self, model: str) -> PlanAnswer:
+        """What would happen if the model were asked for now, and why; nothing does."""
+        return self._transport.send(calls.plan(model))
+
+    def model_health(self, model: str, *, deep: bool = False) -> ModelHealth:
+        """How a model is; never loads it. `deep`: have it answer one token, or raise why it does not."""
+        return self._transport.send(calls.model_health(model, deep))
+
+    def events(self, model: str | None = None, *, after: int = 0) -> EventStream:
+        """What happened to one model, or to all, and then what happens. The request is sent when the iteration begins.
+
+        `after`: only what has a higher number, to go on where another stream ended.
+        """
+        return EventStream(self._transport, calls.events(model, after))
+
+    def past_events(self, model: str | None = None, *, after: int = 0, limit: int = 100) -> EventsPage:
+        """The newest `limit` events that have happened; with `after`, those that follow that number."""
+        return self._transport.send(calls.past_events(model, after, limit))
+
+    # Models that write
+
+    def generate(self, text: str, *, model: str | None = None, **options: Unpack[GenerateOptions]) -> GenerateAnswer:
+        """Continue a text."""
+        return self._transport.send(calls.generate(text, model, options))
+
+    def generate_many(
+        self, texts: Sequence[str], *, model: str | None = None, **options: Unpack[GenerateOptions]
+    ) -> list[GenerateAnswer]:
+        """`generate` of several texts in one request, in their order. One that is refused fails all; see `batch`."""
+        return (self._transport.send(calls.generate_many(texts, model, options)))["answers"]
+
+    def stream(
+        self, text: str, *, model: str | None = None, **options: Unpack[GenerateOptions]
+    ) -> AnswerStream[GenerateAnswer]:
+        """`generate`, piece by piece. The request is sent when the iteration begins."""
+        return AnswerStream(self._transport, calls.generate(text, model, options))
+
+    def stream_many(
+        self, texts: Sequence[str], *, model: str | None = None, **options: Unpack[GenerateOptions]
+    ) -> AnswerStream[GenerateAnswers]:
+        """`generate_many`, piece by piece; the pieces have a `text_index`."""
+        return AnswerStream(self._transport, calls.generate_many(texts, model, options))
+
+    def chat(
+        self,
+        message: str | Messages,
+        *,
+        model: str | None = None,
+        context: str | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> ChatAnswer:
+        """Answer a message, or a whole conversation. `context`: what the answer to the last message returned, to go on
+        with that conversation; see also `conversation`."""
+        return self._transport.send(calls.chat(message, model, context, options))
+
+    def stream_chat(
+        self,
+        message: str | Messages,
+        *,
+        model: str | None = None,
+        context: str | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> AnswerStream[ChatAnswer]:
+        """`chat`, piece by piece; the context for the next message is in `answer`."""
+        return AnswerStream(self._transport, calls.chat(message, model, context, options))
+
+    def conversation(
+        self,
+        model: str | None = None,
+        *,
+        system: str | None = None,
+        path: str | Path | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Conversation:
+        """A conversation that is kept here. `path`: of one that was saved, to go on with; `model` and `system` come
+        in place of what was saved."""
+        transcript = Transcript()
+        if path is not None:
+            transcript.restore(path)
+        transcript.model = model or transcript.model
+        transcript.system = system or transcript.system
+        return Conversation(self._transport, transcript, options)
+
+    def compare(
+        self,
+        models: Sequence[str],
+        text: str | None = None,
+        *,
+        message: str | Messages | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> list[ComparedAnswer]:
+        """One text to continue, or one message or conversation to answer, by several models at once.
+
+        In the order of `models`, each with its timings, or with the `error` that it met."""
+        return (self._transport.send(calls.compare(models, text, message, options)))["answers"]
+
+    def stream_compare(
+        self,
+        models: Sequence[str],
+        text: str | None = None,
+        *,
+        message: str | Messages | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> ComparisonStream:
+        """`compare`, piece by piece. The request is sent when the iteration begins."""
+        return ComparisonStream(self._transport, calls.compare(models, text, message, options))
+
+    def batch(
+        self,
+        model: str | Sequence[str],
+        prompts: Sequence[str],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        progress: bool = False,
+        **options: Unpack[GenerateOptions],
+    ) -> list[BatchItem[GenerateAnswer]]:
+        """`generate` of many prompts, `concurrency` of them at a time: an item for each, in their order, with its
+        answer or its error. Of several models the first one's come first, so that each is loaded once.
+
+        `progress`: show a bar on the standard error.
+        """
+        jobs = [
+            Job(name, prompt, calls.generate(prompt, name, options)) for name in models_of(model) for prompt in prompts
+        ]
+        return self._run(jobs, concurrency, progress)
+
+    def batch_chat(
+        self,
+        model: str | Sequence[str],
+        messages: Sequence[str | Messages],
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        progress: bool = False,
+        **options: Unpack[SamplingOptions],
+    ) -> list[BatchItem[ChatAnswer]]:
+        """`batch` of messages, or whole conversations, to be answered."""
+        jobs = [
+            Job(name, message, calls.chat(message, name, None, options))
+            for name in models_of(model)
+            for message in messages
+        ]
+        return self._run(jobs, concurrency, progress)
+
+    # Tokens, and models that read
+
+    def tokenize(
+        self, prompt: str | Messages, *, model: str | None = None, add_special_tokens: bool = True
+    ) -> TokenizeAnswer:
+        """Token ids of a text, or of a conversation as the model is given it. Loads the model."""
+        return self._transport.send(calls.tokenize(prompt, model, add_special_tokens))
+
+    def detokenize(self, tokens: Sequence[int], *, model: str | None = None) -> DetokenizeAnswer:
+        """The text that token ids spell, special tokens included. Loads the model."""
+        return self._transport.send(calls.detokenize(tokens, model))
+
+    def tokenizer_info(self, model: str | None = None) -> TokenizerInfo:
+        """Special tokens, chat template, size of the vocabulary. Loads the model."""
+        return self._transport.send(calls.tokenizer_info(model))
+
+    def embed(self, texts: Sequence[str], *, model: str, **options: Unpack[EmbedOptions]) -> list[list[float]]:
+        """A vector of each text, by a model of type embedding."""
+        return calls.vectors_of(self._transport.send(calls.embed(texts, model, options)))
+
+    def rerank(
+        self, query: str, documents: Sequence[str], *, model: str, **options: Unpack[RerankOptions]
+    ) -> list[RankedDocument]:
+        """How well each document answers the query, the best first, by a model of type reranker or embedding."""
+        return (self._transport.send(calls.rerank(query, documents, model, options)))["results"]
+
+    def score(
+        self,
+        text: str | Sequence[str],
+        others: Sequence[str],
+        *,
+        model: str,
+        **options: Unpack[ReadingOptions],
+    ) -> list[float]:
+        """How well each of `others` answers the text, or as many texts one each, by the same models as `rerank`."""
+        answer = self._transport.send(calls.score(text, others, model, options))
+        return [item["score"] for item in answer["data"]]
+
+    def classify(self, texts: Sequence[str], *, model: str, **options: Unpack[ReadingOptions]) -> list[Classification]:
+        """Which of the labels of a model of type classifier each text has."""
+        return (self._transport.send(calls.classify(texts, model, options)))["data"]
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self, jobs: Sequence[Job[Answer]], concurrency: int, is_progress_shown: bool) -> list[BatchItem[Answer]]:
+        check_concurrency(concurrency)
+
+        def ask(job: Job[Answer]) -> BatchItem[Answer]:
+            try:
+                return job.answered(self._transport.send(job.call))
+            except (HostlerError, ServerConnectionError) as error:
+                return job.failed(error)
+
+        with progress_bar(len(jobs), is_progress_shown) as advance:
+            return map_bounded(ask, jobs, concurrency, advance)

@@ -1,0 +1,96 @@
+# Made by tools/blocking_client.py from asynchronous/transport.py: change that one and run it again.
+"""Requests that are sent, and sent again where that is safe."""
+
+import contextlib
+import random
+from collections.abc import Iterator
+
+import httpx2
+
+from hostler.client import calls
+from hostler.client.answers import read_answer
+from hostler.client.calls import Answer, Call
+from hostler.client.concurrency import sleep
+from hostler.client.connection import ServerConnectionError, connection_errors, is_verified, raise_for_error, timeouts
+from hostler.client.retries import Failure, Retries
+from hostler.errors import HostlerError
+
+
+class Transport:
+    """One server's address and key, and the connections to it."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None,
+        timeout_s: float,
+        retries: Retries,
+        transport: httpx2.BaseTransport | None,
+    ) -> None:
+        """`transport` takes the place of the network."""
+        self.base_url = base_url
+        self._retries = retries
+        self._http = httpx2.Client(
+            base_url=base_url,
+            headers=calls.headers(api_key),
+            timeout=timeouts(timeout_s),
+            transport=transport,
+            verify=is_verified(base_url),
+        )
+
+    def send(self, call: Call[Answer]) -> Answer:
+        """
+        Raises:
+            HostlerError: what the server reports.
+            ServerConnectionError: there is no answer.
+        """
+        num_retries = 0
+        while True:
+            try:
+                with connection_errors(self.base_url):
+                    response = self._http.request(call.method, call.path, json=call.body)
+                raise_for_error(response)
+            except (HostlerError, ServerConnectionError) as failure:
+                self._wait_or_raise(failure, num_retries)
+                num_retries += 1
+            else:
+                return read_answer(response.content, call.answer_type)
+
+    @contextlib.contextmanager
+    def open(self, call: Call[Answer]) -> Iterator[httpx2.Response]:
+        """A response whose body is still to come. What happens to it afterwards is never repeated.
+
+        Raises:
+            HostlerError: what the server reports.
+            ServerConnectionError: there is no answer, or no more of it.
+        """
+        num_retries = 0
+        while True:
+            with contextlib.ExitStack() as stack:
+                try:
+                    response = self._begin(call, stack)
+                except (HostlerError, ServerConnectionError) as failure:
+                    self._wait_or_raise(failure, num_retries)
+                    num_retries += 1
+                    continue
+                with connection_errors(self.base_url):
+                    yield response
+                return
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _begin(self, call: Call[Answer], stack: contextlib.ExitStack) -> httpx2.Response:
+        with connection_errors(self.base_url):
+            response = stack.enter_context(self._http.stream(call.method, call.path, json=call.body))
+            if response.is_error:
+                response.read()
+        raise_for_error(response)
+        return response
+
+    def _wait_or_raise(self, failure: Failure, num_retries: int) -> None:
+        draw = random.random()  # noqa: S311 - nobody is kept out by it
+        wait_s = self._retries.wait_s(failure, num_retries, draw)
+        if wait_s is None:
+            raise failure
+        sleep(wait_s)
