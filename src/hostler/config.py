@@ -50,6 +50,14 @@ def _usual_keys_file() -> Path:
     return Path(folder).expanduser() / "hostler" / "keys.yaml"
 
 
+def only_one_gateway(num_workers: int) -> str:
+    """Why so many are refused, and what to do."""
+    return (
+        f"must be 1, not {num_workers}: models live in worker processes of one gateway, several gateways would each"
+        " load their own; run more servers behind a balancer instead"
+    )
+
+
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
 UserPath = Annotated[Path, BeforeValidator(_expand_path)]
 KeepAlive = Annotated[float, BeforeValidator(parse_keep_alive)]
@@ -195,10 +203,7 @@ class Settings(BaseSettings):
     @classmethod
     def _only_one_gateway(cls, value: int) -> int:
         if value != 1:
-            raise ValueError(
-                f"must be 1, not {value}: models live in worker processes of one gateway, several gateways would each"
-                " load their own; run more servers behind a balancer instead"
-            )
+            raise ValueError(only_one_gateway(value))
         return value
 
     @property

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from hostler import runtime
 from hostler.config import Settings
+from hostler.gateway_server import uvicorn_config
 from hostler.server.connection import MAX_HEAD_BYTES
-from hostler.testing.worker import FakeLauncher
+from tests.fake_worker import FakeLauncher
 from tests.server.conftest import make_app
 from tests.server.test_openai import CHAT
 from tests.server.test_streaming import StartedServer, post, until
@@ -25,7 +25,7 @@ async def listening(**settings: Any) -> AsyncIterator[tuple[int, FakeLauncher]]:
     launcher = FakeLauncher()
     config = Settings(**settings)
     app, _ = make_app(launcher, config)
-    server = StartedServer(runtime.uvicorn_config(app, config))
+    server = StartedServer(uvicorn_config(app, config))
     with socket.socket() as listener:
         # Small buffers, so that a client that takes nothing is noticed soon.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)

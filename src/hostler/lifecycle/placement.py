@@ -5,12 +5,12 @@ import importlib.metadata
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 import psutil
 
 from hostler.accelerators import Gpus
+from hostler.cgroups import memory_limits
 from hostler.lifecycle.ledger import HOST, PLACES, Need
 from hostler.lifecycle.policy import Option
 from hostler.lifecycle.ports import Estimator
@@ -21,10 +21,6 @@ from hostler.registry import ModelSpec
 from hostler.types import ModelFacts
 
 logger = logging.getLogger(__name__)
-
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""A container's limit, of version 2 and 1."""
-
 
 NO_FOOTPRINT = Footprint(
     weights_bytes=0, kv_cache_bytes=0, workspace_bytes=0, process_bytes=0, basis=FootprintBasis.SIZE
@@ -138,14 +134,8 @@ def measured_need(footprint: Footprint, facts: ModelFacts) -> Need | None:
 
 
 def host_memory_bytes() -> int:
-    """What this machine has, or this container may use."""
-    limits = [psutil.virtual_memory().total]
-    for path in CGROUP_LIMITS:
-        try:
-            limits.append(int(Path(path).read_text()))
-        except (OSError, ValueError):  # not there, or `max`
-            continue
-    return min(limits)
+    """What this machine has, or this container or service may use."""
+    return min([psutil.virtual_memory().total, *memory_limits()])
 
 
 def _need(device: str, device_bytes: int, host_bytes: int) -> Need:

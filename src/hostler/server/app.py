@@ -136,7 +136,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        services.is_ready = False
+        services.started.clear()
         start.cancel()
         keys.cancel()
         await asyncio.gather(start, keys, return_exceptions=True)
@@ -151,4 +151,4 @@ async def _finish_start(services: Services) -> None:
             await services.manager.load(await services.reloader.find(name))
         except HostlerError as exc:
             logger.warning("default_model_not_loaded model=%s error=%s", name[:200], exc.message)
-    services.is_ready = True
+    services.started.set()

@@ -1,5 +1,6 @@
 """What the routes work with, made once for an application."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -34,8 +35,12 @@ class Services:
     started_at: int = field(default_factory=lambda: int(time.time()))
     """Unix seconds."""
     drain: Drain = field(default_factory=Drain)
-    is_ready: bool = False
-    """Whether the start is over, the load of `default_model` included."""
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the start is over, the load of `default_model` included, and the end has not come."""
+
+    @property
+    def is_ready(self) -> bool:
+        return self.started.is_set()
 
 
 def _services(request: Request) -> Services:
