@@ -3,6 +3,7 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 DEFAULT_MODEL ?= smollm2-135m
+TEST_JOBS ?= 2
 # Settings reach the server as environment variables, given to make or set outside.
 export DEFAULT_MODEL HOST PORT
 
@@ -29,6 +30,7 @@ help:
 	@echo "make clean      remove .venv and everything that was built"
 	@echo ""
 	@echo "variables: PYTHON=python3.12  HOST=127.0.0.1  PORT=8000  DEFAULT_MODEL=smollm2-135m"
+	@echo "           TEST_JOBS=2  how many processes test at once; each needs up to 2 GiB"
 	@echo "           TORCH_INDEX=https://download.pytorch.org/whl/cpu  where pip looks for torch, besides its own index"
 
 serve: $(VENV)/.stamp-model
@@ -42,7 +44,7 @@ check: $(VENV)/.stamp-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m $(QUICK)
+	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile -m $(QUICK)
 
 # Apart from the tests, which take half as long again when their lines are counted.
 coverage: $(VENV)/.stamp-dev

@@ -14,9 +14,9 @@ from hostler.lifecycle.events import LeaveReason
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import Registry
 from hostler.telemetry.server_metrics import ServerMetrics
-from hostler.testing.estimator import FakeEstimator
-from hostler.testing.worker import FakeLauncher
 from hostler.types import ModelState
+from tests.fake_estimator import FakeEstimator
+from tests.fake_worker import FakeLauncher
 
 ROOT = Path(__file__).parent.parent
 OF_PROMETHEUS = {"instance", "job"}

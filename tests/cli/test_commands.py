@@ -14,9 +14,9 @@ from hostler import __version__
 from hostler.cli import pulling
 from hostler.cli.commands import app
 from hostler.errors import GatedModelError
-from hostler.testing.worker import FakeLauncher
 from hostler.types import LoadProgress
 from hostler.worker import launcher as worker_launcher
+from tests.fake_worker import FakeLauncher
 
 ENTRY = "name: org/tiny\n    type: text\n    size: 1M\n    description: Tiny\n    max_length: 64"
 Run = Callable[..., Result]
