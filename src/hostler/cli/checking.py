@@ -16,6 +16,7 @@ from hostler.lifecycle.placement import Placer, Placing
 from hostler.lifecycle.policy import could_ever_fit
 from hostler.logs import configure_logging
 from hostler.memory import FootprintBasis
+from hostler.models.bundle_manifest import damage_of
 from hostler.models.estimator import FootprintEstimator
 from hostler.models.hub import HubAccess
 from hostler.models.preflight import Preflight, examine
@@ -51,13 +52,16 @@ def check_models(config: Path | None, names: Sequence[str], hub: HubAccess | Non
         ModelNotFoundError: it has no model of such a name.
     """
     configure_logging("WARNING")
-    settings, registry = read_catalogue(registry_path(config), {"insecure_no_auth": True})
+    path = registry_path(config)
+    settings, registry = read_catalogue(path, {"insecure_no_auth": True})
     specs = [registry.resolve(name) for name in names] or list(registry.values())
     token = settings.hf_token.get_secret_value() if settings.hf_token is not None else None
-    return asyncio.run(_check(specs, settings, hub or HubAccess(cache_dir=settings.cache_dir, token=token)))
+    hub = hub or HubAccess(cache_dir=settings.cache_dir, token=token)
+    return asyncio.run(_check(specs, settings, hub, path.absolute().parent))
 
 
-async def _check(specs: Sequence[ModelSpec], settings: Settings, hub: HubAccess) -> list[Checked]:
+async def _check(specs: Sequence[ModelSpec], settings: Settings, hub: HubAccess, base: Path) -> list[Checked]:
+    """`base`: where the registry lies, with the manifest of the models if it is one of `hostler pull --to`."""
     estimator = FootprintEstimator(settings, hub=hub)
     placer = Placer(estimator, settings.memory_budget, settings.max_concurrent_models, Gpus())
     await placer.probe()
@@ -66,16 +70,17 @@ async def _check(specs: Sequence[ModelSpec], settings: Settings, hub: HubAccess)
     async def check(spec: ModelSpec) -> Checked:
         async with at_once:
             files = await asyncio.to_thread(examine, spec, hub)
-            return _judge(files, await placer.place(spec), placer.budget)
+            damage = await asyncio.to_thread(damage_of, base, spec.id)
+            return _judge(files, damage, await placer.place(spec), placer.budget)
 
     return list(await asyncio.gather(*map(check, specs)))
 
 
-def _judge(files: Preflight, placing: Placing, budget: Need) -> Checked:
+def _judge(files: Preflight, damage: Sequence[str], placing: Placing, budget: Need) -> Checked:
     fits = could_ever_fit(placing.options, budget, ())
     footprint = placing.footprint
     needed_bytes = footprint.device_bytes + footprint.process_bytes
-    problems = files.problems
+    problems = (*files.problems, *damage)
     if not fits:
         problems += (
             f"It needs {format_bytes(needed_bytes)}, more than the memory budget has; raise memory_budget, set"
