@@ -1,5 +1,6 @@
 """Real vectors of a real model from a real server, by the clients that people use."""
 
+import os
 import subprocess
 import sys
 import time
@@ -31,7 +32,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @pytest.fixture(scope="module")
 def server(hostler_cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     folder = tmp_path_factory.mktemp("embeddings")
-    example = yaml.safe_load((EXAMPLES / "search.yaml").read_text())
+    example = yaml.safe_load((EXAMPLES / "06_search.yaml").read_text())
     example["models"][MODEL]["source"] = {"folder": str(embedder_folder())}
     build_tiny_model("gpt2", folder / "gpt2")
     build_classifier("bert", folder / "reranker", ["relevance"])
@@ -64,14 +65,13 @@ def test_fewer_dimensions_have_length_one(client: openai.OpenAI) -> None:
 def test_the_example_finds_what_is_meant(server: ServerProcess) -> None:
     command: list[str | Path] = [
         sys.executable,
-        EXAMPLES / "search.py",
+        EXAMPLES / "06_search.py",
         "who looks after the horses?",
-        "--url",
-        server.url,
         "--num",
         "1",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    environment = os.environ | {"HOSTLER_URL": server.url}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.endswith("The hostler feeds and brushes the horses at dawn.\n")
 
 

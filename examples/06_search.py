@@ -1,6 +1,7 @@
 """Searches sentences by what they mean: vectors are made once, a question is compared with all of them.
 
-python examples/search.py "who looks after the horses?"    against a server that was started with examples/search.yaml
+hostler serve --config examples/06_search.yaml
+python examples/06_search.py "who looks after the horses?"
 """
 
 import argparse
@@ -9,6 +10,8 @@ from operator import itemgetter
 
 from hostler.client import Hostler
 
+URL = os.environ.get("HOSTLER_URL", "http://127.0.0.1:8000")
+API_KEY = os.environ.get("HOSTLER_API_KEY")
 SENTENCES = [
     "The hostler feeds and brushes the horses at dawn.",
     "Paris is the capital of France and lies on the Seine.",
@@ -34,11 +37,10 @@ def search(client: Hostler, model: str, question: str, sentences: list[str]) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Search sentences by what they mean.")
     parser.add_argument("question")
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--model", default="all-minilm-l6-v2")
     parser.add_argument("--num", type=int, default=3)
     arguments = parser.parse_args()
-    with Hostler(arguments.url, api_key=os.environ.get("API_KEY")) as client:
+    with Hostler(URL, api_key=API_KEY) as client:
         for score, sentence in search(client, arguments.model, arguments.question, SENTENCES)[: arguments.num]:
             print(f"{score:.3f}  {sentence}")
 
