@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hardware import environment
+from hostler.bench.percentiles import percentiles
 from hostler.config import Settings, registry_path
 from hostler.registry import ModelEntry, ModelSpec, SourceEntry, read_configuration
 from hostler.types import ModelType, SamplingParams, TokenPrompt
-from percentiles import percentiles
 
 if TYPE_CHECKING:
     from hostler.engine.factory import Engine

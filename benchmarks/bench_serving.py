@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from chat_stream import Endpoint
 from hardware import environment
-from serving_load import Load, LoadGenerator, Measurement
+from hostler.bench.chat_stream import Endpoint
+from hostler.bench.serving_load import Load, LoadGenerator, Measurement
 
 
 async def measure(endpoint: Endpoint, load: Load, arguments: argparse.Namespace) -> list[Measurement]:

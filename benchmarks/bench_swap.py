@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 
 import swap_stages
-from chat_stream import Endpoint
 from hardware import environment
+from hostler.bench.chat_stream import Endpoint
 from quiet import MAX_OTHERS_CORES, CpuSnapshot, wait_until_quiet
 from server_process import STOP_TIMEOUT_S, ServerProcess
 from weights_on_disk import NAMES, files_of, forget, prepare, read_s

@@ -20,12 +20,12 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from chat_stream import Endpoint
 from hardware import environment
+from hostler.bench.chat_stream import Endpoint
+from hostler.bench.serving_load import Load, LoadGenerator
 from medians import Runs, tables
 from quiet import MAX_OTHERS_CORES, CpuSnapshot, wait_until_quiet
 from server_process import ServerProcess
-from serving_load import Load, LoadGenerator
 
 
 class Server(msgspec.Struct, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from percentiles import percentiles
+from hostler.bench.percentiles import percentiles
 
 TIMEOUT_S = 30.0
 

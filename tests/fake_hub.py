@@ -1,5 +1,6 @@
 """A hub on this machine: as much of the Hugging Face hub's HTTP as downloads need, serving folders that tests make."""
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -18,6 +19,8 @@ class Request(NamedTuple):
     path: str
     """Without the query."""
     token: str | None
+    first_byte: int = 0
+    """Of a file: where it is to begin."""
 
 
 @dataclass
@@ -25,6 +28,8 @@ class _Repository:
     token: str | None
     """The one token that may read its files; `None` where everyone may."""
     licence: str | None = None
+    is_large: bool = False
+    """Its files are known by their SHA-256, as the hub knows large ones."""
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     """Commit → file name → content."""
     branches: dict[str, str] = field(default_factory=dict)
@@ -41,6 +46,10 @@ class FakeHub:
         self.requests: list[Request] = []
         self.tokens: set[str] = set()
         """Tokens of existing accounts; any other is refused, as the real hub does even for public repositories."""
+        self.pause_at: int | None = None
+        """Byte of each longer file before which nothing more is sent until `go_on` is set."""
+        self.paused = threading.Event()
+        self.go_on = threading.Event()
         self._repositories: dict[str, _Repository] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -56,6 +65,7 @@ class FakeHub:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.go_on.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -69,6 +79,7 @@ class FakeHub:
         token: str | None = None,
         revision: str = "main",
         licence: str | None = None,
+        large: bool = False,
     ) -> str:
         """Commit what is in `folder` now to a branch, and return the commit.
 
@@ -81,6 +92,7 @@ class FakeHub:
         }
         repository = self._repositories.setdefault(repo_id, _Repository(None))
         repository.licence = licence
+        repository.is_large = large
         if gated:
             repository.token = token or "nobody's"
         if token is not None:
@@ -91,6 +103,11 @@ class FakeHub:
         repository.commits[digest.hexdigest()] = files
         repository.branches[revision] = digest.hexdigest()
         return digest.hexdigest()
+
+    @staticmethod
+    def digest_of(content: bytes) -> str:
+        """What a file of a large repository is known by."""
+        return hashlib.sha256(content).hexdigest()
 
     def answer(self, request: Request) -> "_Answer":
         if request.token is not None and request.token not in self.tokens:
@@ -130,7 +147,7 @@ def _info(repo_id: str, repository: _Repository, revision: str) -> _Answer:
     if commit is None:
         return _error(404, "RevisionNotFound", "Invalid rev id")
     siblings = [
-        {"rfilename": name, "size": len(content), "blobId": _blob_id(content)}
+        {"rfilename": name, "size": len(content), "blobId": _blob_id(content), **_lfs(repository, content)}
         for name, content in repository.commits[commit].items()
     ]
     content = {"id": repo_id, "modelId": repo_id, "sha": commit, "siblings": siblings, "tags": [], "downloads": 0}
@@ -144,7 +161,7 @@ def _tree(repository: _Repository, revision: str) -> _Answer:
         return _error(404, "RevisionNotFound", "Invalid rev id")
     return _json(
         [
-            {"type": "file", "path": name, "size": len(content), "oid": _blob_id(content)}
+            {"type": "file", "path": name, "size": len(content), "oid": _blob_id(content), **_lfs(repository, content)}
             for name, content in repository.commits[commit].items()
         ]
     )
@@ -161,8 +178,16 @@ def _file(repository: _Repository, revision: str, name: str, token: str | None) 
     content = repository.commits[commit].get(name)
     if content is None:
         return _error(404, "EntryNotFound", "Entry not found")
-    headers = {"ETag": f'"{_blob_id(content)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+    digest = FakeHub.digest_of(content) if repository.is_large else _blob_id(content)
+    headers = {"ETag": f'"{digest}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
     return _Answer(200, headers, content)
+
+
+def _lfs(repository: _Repository, content: bytes) -> dict[str, object]:
+    if not repository.is_large:
+        return {}
+    digest = FakeHub.digest_of(content)
+    return {"lfs": {"sha256": digest, "oid": digest, "size": len(content), "pointerSize": 100}}
 
 
 def _blob_id(content: bytes) -> str:
@@ -186,13 +211,13 @@ def _handler_for(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
         def _respond(self) -> None:
             authorization = self.headers.get("Authorization")
             token = authorization.removeprefix("Bearer ") if authorization else None
-            request = Request(self.command, unquote(urlsplit(self.path).path), token)
+            wanted = self.headers.get("Range")
+            first = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted is not None else 0
+            request = Request(self.command, unquote(urlsplit(self.path).path), token, first)
             hub.requests.append(request)
             answer = hub.answer(request)
             status, body = answer.status, answer.body
-            wanted = self.headers.get("Range")
             if status == 200 and wanted is not None:
-                first = int(wanted.removeprefix("bytes=").split("-")[0])
                 status, body = 206, body[first:]
             self.send_response(status)
             for name, value in answer.headers.items():
@@ -202,6 +227,18 @@ def _handler_for(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(body)
+                self._send_body(body, first)
+
+        def _send_body(self, body: bytes, first: int) -> None:
+            pause = hub.pause_at - first if hub.pause_at is not None else len(body)
+            with contextlib.suppress(ConnectionError):  # who was to have the rest may have left
+                if not 0 < pause < len(body):
+                    self.wfile.write(body)
+                    return
+                self.wfile.write(body[:pause])
+                self.wfile.flush()
+                hub.paused.set()
+                hub.go_on.wait()
+                self.wfile.write(body[pause:])
 
     return Handler

@@ -5,13 +5,8 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
-from typer.testing import CliRunner, Result
 
-import hostler.client
-from hostler.cli.commands import app
-from hostler.client import Hostler
-
-Run = Callable[..., Result]
+from tests.cli.conftest import Answer, Run
 
 TOKENS = {"tokens": [7, 8], "count": 2, "max_model_len": 64, "model_id": "a"}
 ANSWERED = {
@@ -40,9 +35,7 @@ def seen() -> list[httpx2.Request]:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, seen: list[httpx2.Request]) -> Run:
-    for name in ("API_KEY", "HOSTLER_URL", "HOSTLER_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
+def run(run: Run, answer_with: Callable[[Answer], None], seen: list[httpx2.Request]) -> Run:
     answers = {
         "tokenize": TOKENS,
         "detokenize": {"prompt": "Hi there", "model_id": "a"},
@@ -54,17 +47,14 @@ def run(monkeypatch: pytest.MonkeyPatch, seen: list[httpx2.Request]) -> Run:
         action = request.url.path.rpartition("/")[2]
         if action not in answers:
             return httpx2.Response(404, json={"detail": "nothing", "code": "not_found"})
+        if json.loads(request.content).get("stream"):
+            piece = {"model_id": "a", "text": " there", "finish_reason": None}
+            events = "".join(f"data: {json.dumps(event)}\n\n" for event in (piece, FAILED, ANSWERED))
+            return httpx2.Response(200, text=f"{events}data: [DONE]\n\n")
         return httpx2.Response(200, json=answers[action])
 
-    def connect(url: str, api_key: str | None = None) -> Hostler:
-        return Hostler(url, api_key=api_key, transport=httpx2.MockTransport(answer))
-
-    monkeypatch.setattr(hostler.client, "Hostler", connect)
-
-    def run_command(*arguments: str) -> Result:
-        return CliRunner().invoke(app, arguments)
-
-    return run_command
+    answer_with(answer)
+    return run
 
 
 def body_of(request: httpx2.Request) -> object:
@@ -92,7 +82,13 @@ def test_a_comparison_shows_each_answer_with_its_timings_or_its_error(run: Run, 
         "",
         "=== b: no room",
     ]
-    assert body_of(seen[0]) == {"models": ["a", "b"], "text": "Hi", "max_new_tokens": 100, "seed": 3}
+    assert body_of(seen[0]) == {
+        "models": ["a", "b"],
+        "text": "Hi",
+        "max_new_tokens": 100,
+        "seed": 3,
+        "stream": True,
+    }
 
 
 def test_a_comparison_of_a_chat_is_json_for_programs(run: Run, seen: list[httpx2.Request]) -> None:

@@ -8,17 +8,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from typer.testing import CliRunner, Result
 
-import hostler.client
 import hostler.errors
 from hostler.cli import chatting
 from hostler.cli.chat_session import HELP, ChatSession
-from hostler.cli.commands import app
+from hostler.cli.waiting import WaitLine
 from hostler.client import Hostler
+from tests.cli.conftest import ROW, Answer, Run
 
-Run = Callable[..., Result]
-URL = "http://server"
 ANSWER = {"response": "Hi there", "model_id": "a", "model_name": "org/a", "context": "c"}
 GENERATED = {
     "generated_text": ["Hi there"],
@@ -67,36 +64,14 @@ class Server:
         return httpx2.Response(200, text=f": loading 43% eta=6s\n\n{lines}data: [DONE]\n\n")
 
     def _tell(self, path: str) -> httpx2.Response:
-        row = {
-            "name": "org/a",
-            "type": "conversational",
-            "size": "1M",
-            "description": "A",
-            "max_length": 64,
-            "suggested_temperature": 0.7,
-            "gated": False,
-            "loaded": True,
-            "loading": False,
-            "device": "cpu",
-            "last_used": None,
-            "memory_bytes": 0,
-            "pinned": False,
-            "keep_alive": 300.0,
-            "state": "ready",
-            "num_leases": 0,
-            "num_waiting": 0,
-            "reserved": {},
-            "last_error": None,
-        }
         if path == "/models":
-            return httpx2.Response(200, json={"a": row, "b": {**row, "loaded": False}})
+            return httpx2.Response(200, json={"a": ROW, "b": {**ROW, "loaded": False}})
+        if path == "/health":
+            return httpx2.Response(200, json={"status": "healthy"})
         model_id = path.split("/")[2]
         if model_id not in ("a", "b"):
             return httpx2.Response(404, json={"detail": f"no model {model_id!r}", "code": "model_not_found"})
-        return httpx2.Response(200, json={**row, "model_id": model_id})
-
-    def connect(self, url: str = URL, api_key: str | None = None) -> Hostler:
-        return Hostler(url, api_key=api_key, transport=httpx2.MockTransport(self.answer))
+        return httpx2.Response(200, json={**ROW, "model_id": model_id})
 
 
 @pytest.fixture
@@ -105,21 +80,21 @@ def server() -> Server:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, server: Server) -> Run:
-    for name in ("API_KEY", "HOSTLER_URL", "HOSTLER_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(hostler.client, "Hostler", server.connect)
-
-    def run_command(*arguments: str, typed: str | None = None) -> Result:
-        return CliRunner().invoke(app, arguments, input=typed)
-
-    return run_command
+def run(run: Run, answer_with: Callable[[Answer], None], server: Server) -> Run:
+    answer_with(server.answer)
+    return run
 
 
 @pytest.fixture
-def session(server: Server) -> Iterator[ChatSession]:
-    with server.connect() as connected:
-        yield ChatSession(connected, "a", {})
+def told() -> list[str]:
+    """What the one who waits is told."""
+    return []
+
+
+@pytest.fixture
+def session(server: Server, told: list[str]) -> Iterator[ChatSession]:
+    with Hostler("http://server", transport=httpx2.MockTransport(server.answer)) as connected:
+        yield ChatSession(connected, connected.conversation("a"), told.append)
 
 
 def enter(session: ChatSession, line: str) -> str:
@@ -185,14 +160,14 @@ def test_retry_asks_the_last_message_again(session: ChatSession, server: Server)
     enter(session, "Hello")
     enter(session, "/retry")
     assert server.bodies[0]["messages"] == server.bodies[1]["messages"]
-    assert len(session.turns) == 2
+    assert len(session.conversation.messages) == 2
 
 
 def test_an_answer_that_breaks_off_keeps_what_came(session: ChatSession, server: Server) -> None:
     server.error = {"detail": "the model was unloaded", "code": "model_unloaded"}
     with pytest.raises(hostler.errors.HostlerError, match="unloaded"):
         enter(session, "Hello")
-    assert session.turns[-1] == {"role": "assistant", "content": "Hi "}
+    assert session.conversation.messages[-1] == {"role": "assistant", "content": "Hi "}
 
 
 def test_a_conversation_can_be_saved_and_cleared(session: ChatSession, tmp_path: Path) -> None:
@@ -205,7 +180,7 @@ def test_a_conversation_can_be_saved_and_cleared(session: ChatSession, tmp_path:
         ["system", "user", "assistant"],
     )
     enter(session, "/clear")
-    assert session.turns == []
+    assert [message["role"] for message in session.conversation.messages] == ["system"]
 
 
 @pytest.mark.parametrize(
@@ -227,9 +202,7 @@ def test_the_models_in_memory_are_marked(session: ChatSession) -> None:
     assert enter(session, "/models") == "* a\n  b"
 
 
-def test_who_waits_is_told_for_what(session: ChatSession) -> None:
-    told: list[str] = []
-    session.on_wait = told.append
+def test_who_waits_is_told_for_what(session: ChatSession, told: list[str]) -> None:
     enter(session, "Hello")
     assert told == ["loading 43% eta=6s"]
 
@@ -251,7 +224,7 @@ def test_a_terminal_answers_until_the_user_leaves(
     session: ChatSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     type_in(monkeypatch, "Hello", "", "/help", KeyboardInterrupt(), "/nothing", "/quit", "never read")
-    chatting.talk(session)
+    chatting.talk(session, WaitLine(), None)
     output = capsys.readouterr()
     assert output.out == f"Hi there\n{HELP}\n"
     assert "Ctrl-D or /quit leaves" in output.err
@@ -259,15 +232,37 @@ def test_a_terminal_answers_until_the_user_leaves(
 
 
 def test_an_answer_that_is_stopped_leaves_the_conversation_open(
-    session: ChatSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupt(_: str) -> None:
-        session.on_wait = None
-        raise KeyboardInterrupt
+    interrupts = iter([KeyboardInterrupt()])
 
-    session.on_wait = interrupt
+    def interrupt_once(_: str) -> None:
+        for interrupt in interrupts:
+            raise interrupt
+
     type_in(monkeypatch, "Hello", "Again")
-    chatting.talk(session)
+    with Hostler("http://server", transport=httpx2.MockTransport(server.answer)) as connected:
+        chatting.talk(ChatSession(connected, connected.conversation("a"), interrupt_once), WaitLine(), None)
     output = capsys.readouterr()
     assert "stopped" in output.err
     assert output.out.strip() == "Hi there"
+
+
+def test_a_saved_conversation_goes_on(run: Run, session: ChatSession, server: Server, tmp_path: Path) -> None:
+    enter(session, "Hello")
+    path = tmp_path / "talk.json"
+    enter(session, f"/save {path}")
+    assert enter(session, f"/load {path}") == "2 messages; a goes on"
+    assert run("chat", "--resume", str(path), typed="And?").exit_code == 0
+    assert (server.paths[-1], len(server.bodies[-1]["messages"])) == ("/models/a/chat", 3)
+
+
+def test_a_piped_chat_is_json_for_programs(run: Run) -> None:
+    answered = json.loads(run("chat", "a", "--json", typed="Hello").stdout)
+    assert answered["model"] == "a"
+    assert answered["messages"][-1] == {"role": "assistant", "content": "Hi there"}
+
+
+def test_a_slash_that_is_piped_in_is_a_message(run: Run, server: Server) -> None:
+    run("chat", "a", typed="/etc/passwd is what?")
+    assert server.bodies[0]["messages"][0]["content"] == "/etc/passwd is what?"

@@ -14,7 +14,7 @@ from hostler.cli.commands import app
 from hostler.config import Settings
 from hostler.registry import ModelEntry
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ENTRY = {"name": "org/tiny", "type": "text", "size": "1M", "description": "Tiny", "max_length": 64}
 
 

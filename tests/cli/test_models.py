@@ -5,13 +5,9 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
-from typer.testing import CliRunner, Result
 
-import hostler.client
-from hostler.cli.commands import app
-from hostler.client import Hostler
-
-Run = Callable[..., Result]
+from hostler.cli import following
+from tests.cli.conftest import Answer, Run
 
 PLAN = {
     "model_id": "a",
@@ -44,32 +40,25 @@ def seen() -> list[httpx2.Request]:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, seen: list[httpx2.Request]) -> Run:
-    for name in ("API_KEY", "HOSTLER_URL", "HOSTLER_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-
+def run(run: Run, answer_with: Callable[[Answer], None], seen: list[httpx2.Request]) -> Run:
     def answer(request: httpx2.Request) -> httpx2.Response:
         seen.append(request)
         action = request.url.path.rpartition("/")[2]
         if action == "plan":
             return httpx2.Response(200, json=PLAN)
+        if action == "events" and "stream=1" in str(request.url):
+            lines = f": connected\n\nid: 1\nevent: loaded\ndata: {json.dumps(EVENT)}\n\n"
+            return httpx2.Response(200, text=lines)
         if action == "events":
-            return httpx2.Response(200, text=f": connected\n\nid: 1\nevent: loaded\ndata: {json.dumps(EVENT)}\n\n")
+            return httpx2.Response(200, json={"events": [], "last": 7})
         if action == "load":
             return httpx2.Response(200, json={"message": "loaded", "model_id": "a", "force_reload": False})
         if action == "unload":
             return httpx2.Response(200, json={"message": "unloaded"})
         return httpx2.Response(404, json={"detail": "nothing", "code": "not_found"})
 
-    def connect(url: str, api_key: str | None = None) -> Hostler:
-        return Hostler(url, api_key=api_key, transport=httpx2.MockTransport(answer))
-
-    monkeypatch.setattr(hostler.client, "Hostler", connect)
-
-    def run_command(*arguments: str) -> Result:
-        return CliRunner().invoke(app, arguments)
-
-    return run_command
+    answer_with(answer)
+    return run
 
 
 def test_a_plan_says_who_leaves_and_how_long_it_takes(run: Run) -> None:
@@ -90,13 +79,28 @@ def test_a_plan_is_json_for_programs(run: Run) -> None:
     assert json.loads(run("plan", "a", "--json").stdout) == PLAN
 
 
-def test_events_are_a_line_each(run: Run, seen: list[httpx2.Request]) -> None:
-    (line,) = run("events").stdout.splitlines()
+@pytest.fixture
+def ends_with_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of trying again."""
 
+    def leave(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(following, "sleep", leave)
+
+
+@pytest.mark.usefixtures("ends_with_the_stream")
+def test_events_are_a_line_each(run: Run, seen: list[httpx2.Request]) -> None:
+    result = run("events")
+    (line,) = result.stdout.splitlines()
+
+    assert result.exit_code == 0
     assert line.endswith("  loaded      a was loaded in 2 s")
     assert seen[0].url.path == "/events"
+    assert "trying again" in result.stderr
 
 
+@pytest.mark.usefixtures("ends_with_the_stream")
 def test_events_of_one_model_are_json_for_programs(run: Run, seen: list[httpx2.Request]) -> None:
     assert json.loads(run("events", "a/b", "--json").stdout) == EVENT
     assert seen[0].url.raw_path.startswith(b"/models/a%2Fb/events?")
@@ -106,9 +110,13 @@ def test_load_and_unload_pass_on_what_was_asked(run: Run, seen: list[httpx2.Requ
     assert run("load", "a", "--keep-alive", "-1", "--url", "http://elsewhere").stdout == "loaded\n"
     assert run("unload", "a", "--force", "--api-key", "secret").stdout == "unloaded\n"
 
-    assert [json.loads(request.content) for request in seen] == [
-        {"force_reload": False, "keep_alive": "-1"},
-        {"force": True},
-    ]
-    assert seen[0].url.host == "elsewhere"
-    assert seen[1].headers["Authorization"] == "Bearer secret"
+    loaded, unloaded = (request for request in seen if request.method == "POST")
+    assert json.loads(loaded.content) == {"force_reload": False, "keep_alive": "-1"}
+    assert json.loads(unloaded.content) == {"force": True}
+    assert loaded.url.host == "elsewhere"
+    assert unloaded.headers["Authorization"] == "Bearer secret"
+
+
+def test_load_and_unload_are_json_for_programs(run: Run) -> None:
+    assert json.loads(run("load", "a", "--json").stdout)["model_id"] == "a"
+    assert json.loads(run("unload", "a", "--json").stdout) == {"message": "unloaded"}

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hostler.cli.failures import reports_errors
+from hostler.cli.completing import complete_model
+from hostler.cli.failures import EXIT_FAILED, reports_errors
 from hostler.cli.models import DEFAULT_URL, ApiKey, AsJson, Url
 
 if TYPE_CHECKING:
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 
 AskedModel = Annotated[
-    str | None, typer.Option("--model", help="Id or Hugging Face name.  [default: the server's usual one]")
+    str | None,
+    typer.Option(
+        "--model",
+        help="Id or Hugging Face name.  [default: the server's usual one]",
+        autocompletion=complete_model,
+    ),
 ]
-
 
 Temperature = Annotated[float | None, typer.Option(help="0 is greedy.  [default: what the model suggests]")]
 TextTemperature = Annotated[float | None, typer.Option("--temperature", help="0 is greedy.  [default: 0.7]")]
@@ -28,9 +33,7 @@ Seed = Annotated[int | None, typer.Option(help="Same request, same draws.")]
 @reports_errors
 def generate(
     prompt: Annotated[str, typer.Argument(help="A text to continue; - reads it from the standard input.")],
-    model: Annotated[
-        str | None, typer.Option("--model", help="Id or Hugging Face name.  [default: the first of type text]")
-    ] = None,
+    model: AskedModel = None,
     max_new_tokens: Annotated[int, typer.Option(help="Tokens at most.")] = 100,
     temperature: TextTemperature = None,
     seed: Seed = None,
@@ -39,49 +42,62 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Continue a text, and print it as it comes."""
-    from hostler.cli import chatting
-    from hostler.client import Hostler
+    from hostler.cli.chatting import print_pieces
+    from hostler.cli.servers import connect
+    from hostler.cli.waiting import WaitLine
 
     options = sampling_options(max_new_tokens, temperature, seed)
     text = sys.stdin.read() if prompt == "-" else prompt
-    with Hostler(url, api_key=api_key) as server:
+    with connect(url, api_key) as server, WaitLine() as line:
         if as_json:
             typer.echo(json.dumps(server.generate(text, model=model, **options), indent=2, ensure_ascii=False))
             return
         with server.stream(text, model=model, **options) as stream:
-            stream.on_wait = chatting.tell_wait
-            for piece in stream:
-                typer.echo(piece["text"], nl=False)
-    typer.echo()
+            stream.on_wait = line.tell
+            print_pieces((piece["text"] for piece in stream), line)
 
 
 @app.command()
 @reports_errors
 def chat(
     model: Annotated[
-        str | None, typer.Argument(help="Id or Hugging Face name.  [default: the first conversational one]")
+        str | None,
+        typer.Argument(
+            help="Id or Hugging Face name.  [default: the first conversational one]", autocompletion=complete_model
+        ),
     ] = None,
     system: Annotated[str | None, typer.Option(help="How the model is to answer.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with a conversation that /save wrote to this file.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(help="Tokens of an answer at most.")] = None,
     temperature: Temperature = None,
     seed: Seed = None,
+    no_history: Annotated[bool, typer.Option("--no-history", help="Keep nothing of what is typed.")] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; for a message that is piped in.")] = False,
 ) -> None:
     """Talk with a model; what is piped in is one message."""
-    from hostler.cli import chatting
+    from hostler.cli import chatting, line_editing
     from hostler.cli.chat_session import ChatSession
-    from hostler.client import Hostler
+    from hostler.cli.servers import connect
+    from hostler.cli.waiting import WaitLine
 
-    with Hostler(url, api_key=api_key) as server:
+    options = sampling_options(max_new_tokens, temperature, seed)
+    with connect(url, api_key) as server, WaitLine() as line:
         if model is not None:
             model = server.info(model)["model_id"]
-        session = ChatSession(server, model, sampling_options(max_new_tokens, temperature, seed), system)
-        session.on_wait = chatting.tell_wait
+        conversation = server.conversation(model, system=system, path=resume, **options)
+        if as_json:
+            conversation.ask(sys.stdin.read().strip())
+            content = {"model": conversation.model, "messages": conversation.messages}
+            typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+            return
+        session = ChatSession(server, conversation, line.tell)
         if sys.stdin.isatty():
-            chatting.talk(session)
+            server.health()  # whoever types wants to know before the first message that nobody answers
+            chatting.talk(session, line, None if no_history else line_editing.usual_history())
         else:
-            chatting.answer_once(session)
+            chatting.answer_once(session, line)
 
 
 @app.command()
@@ -97,9 +113,9 @@ def tokenize(
     as_json: AsJson = False,
 ) -> None:
     """Print the token ids of a text."""
-    from hostler.client import Hostler
+    from hostler.cli.servers import connect
 
-    with Hostler(url, api_key=api_key) as server:
+    with connect(url, api_key) as server:
         answer = server.tokenize(text, model=model, add_special_tokens=not no_special_tokens)
     typer.echo(json.dumps(answer) if as_json else " ".join(map(str, answer["tokens"])))
 
@@ -111,19 +127,28 @@ def detokenize(
     model: AskedModel = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the text that token ids spell."""
-    from hostler.client import Hostler
+    from hostler.cli.servers import connect
 
-    with Hostler(url, api_key=api_key) as server:
-        typer.echo(server.detokenize(tokens, model=model)["prompt"])
+    with connect(url, api_key) as server:
+        answer = server.detokenize(tokens, model=model)
+    typer.echo(json.dumps(answer, ensure_ascii=False) if as_json else answer["prompt"])
 
 
 @app.command()
 @reports_errors
 def compare(
     prompt: Annotated[str, typer.Argument(help="A text to continue.")],
-    models: Annotated[list[str], typer.Option("--model", help="Id or Hugging Face name; one for each model to ask.")],
+    models: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            help="Id or Hugging Face name; one for each model to ask.",
+            autocompletion=complete_model,
+        ),
+    ],
     is_message: Annotated[bool, typer.Option("--chat", help="The prompt is a message to answer instead.")] = False,
     max_new_tokens: Annotated[int, typer.Option(help="Tokens of each answer at most.")] = 100,
     temperature: Annotated[
@@ -134,18 +159,61 @@ def compare(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask several models the same, and print their answers and how long they took."""
-    from hostler.cli import explaining
-    from hostler.client import Hostler
+    """Ask several models the same; their answers side by side, with how long each took."""
+    from hostler.cli import comparing
+    from hostler.cli.consoles import plain_console
+    from hostler.cli.servers import connect
 
     options = sampling_options(max_new_tokens, temperature, seed)
-    with Hostler(url, api_key=api_key) as server:
-        answers = (
-            server.compare(models, message=prompt, **options)
-            if is_message
-            else server.compare(models, prompt, **options)
-        )
-    typer.echo(explaining.to_json(answers) if as_json else "\n\n".join(map(explaining.compared_lines, answers)))
+    text, message = (None, prompt) if is_message else (prompt, None)
+    with connect(url, api_key) as server:
+        if as_json:
+            typer.echo(comparing.to_json(server.compare(models, text, message=message, **options)))
+            return
+        with server.stream_compare(models, text, message=message, **options) as stream:
+            comparing.show(stream, models, plain_console())
+
+
+@app.command()
+@reports_errors
+def bench(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="Id or Hugging Face name.  [default: the first conversational one]", autocompletion=complete_model
+        ),
+    ] = None,
+    streams: Annotated[
+        list[int] | None,
+        typer.Option("--streams", "-c", min=1, help="Requests at once; may be given again.  [default: 1, 4, 8]"),
+    ] = None,
+    requests: Annotated[int, typer.Option(min=1, help="In all, at each number of streams.")] = 16,
+    prompt_words: Annotated[int, typer.Option(min=1, help="Words of each prompt; about its tokens.")] = 53,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of each answer.")] = 64,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a small load on a model, and say what came of it: tokens a second, and how long clients wait.
+
+    The exit status is 1 where a request failed.
+    """
+    from hostler.cli import benching
+    from hostler.cli.consoles import plain_console
+    from hostler.cli.servers import connect
+    from hostler.cli.waiting import WaitLine
+
+    with connect(url, api_key) as server:
+        model_id = benching.model_to_ask(server, model)
+    test = benching.Bench(url, api_key, model_id, streams or (1, 4, 8), requests, prompt_words, max_new_tokens)
+    with WaitLine() as line:
+        measurements = test.run(line)
+    if as_json:
+        typer.echo(benching.to_json(test, measurements))
+    else:
+        benching.print_report(test, measurements, plain_console())
+    if any(measurement.errors for measurement in measurements):
+        raise typer.Exit(EXIT_FAILED)
 
 
 def sampling_options(max_new_tokens: int | None, temperature: float | None, seed: int | None) -> "SamplingOptions":

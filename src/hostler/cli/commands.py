@@ -1,19 +1,21 @@
 """The commands. What one needs is imported inside it, so that `--help` is instant."""
 
+import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hostler import __version__
 from hostler.cli import asking, configuring, diagnosing, keys, models
-from hostler.cli.failures import reports_errors
-from hostler.cli.models import Model, RegistryOption
+from hostler.cli.completing import complete_model
+from hostler.cli.failures import EXIT_INTERRUPTED, reports_errors
+from hostler.cli.models import AsJson, RegistryOption
 
 app = typer.Typer(
     help="Keeps a stable of Hugging Face models behind one HTTP API.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -76,16 +78,51 @@ def serve(
 @app.command()
 @reports_errors
 def pull(
-    model: Model,
+    models: Annotated[
+        list[str],
+        typer.Argument(help="Ids or Hugging Face names of registered models.", autocompletion=complete_model),
+    ],
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Put them into this folder besides, for a machine without a network.")
+    ] = None,
     config: RegistryOption = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Fetch a model, and convert it where that is needed, so that its first load is quick."""
-    from hostler.cli.pulling import pull_model
+    """Fetch models, and convert them where that is needed, so that their first load is quick.
 
-    pull_model(model, config)
+    What is interrupted goes on where it ended when it is pulled again.
+    """
+    from dataclasses import asdict
+
+    from hostler.cli import bundling
+    from hostler.cli.consoles import plain_console
+    from hostler.cli.pull_report import PullReport
+    from hostler.cli.pulling import pull_models
+    from hostler.models.bundle import refuse_foreign_folder
+
+    console = plain_console()
+    report = PullReport(console, is_quiet=as_json)
+    try:
+        if to is not None:
+            refuse_foreign_folder(to)
+        pulled = pull_models(models, config, report)
+        if to is not None:
+            bundling.put_into(to, models, config, None if as_json else console)
+    except KeyboardInterrupt as exc:
+        kept = f"{report.progress_text} are here, and the same command goes on from there"
+        typer.echo(f"\nhostler: stopped; {kept}", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from exc
+    if as_json:
+        typer.echo(json.dumps([asdict(model) for model in pulled], indent=2))
 
 
 @app.command()
-def version() -> None:
+@reports_errors
+def version(as_json: AsJson = False) -> None:
     """Print the version."""
-    typer.echo(__version__)
+    if not as_json:
+        typer.echo(__version__)
+        return
+    from hostler.cli.versions import versions
+
+    typer.echo(json.dumps(versions(), indent=2))

@@ -5,9 +5,21 @@ from rich.console import Console
 _WIDTH_OF_FILES = 200
 
 
+class PlainConsole(Console):
+    """Prints text as it is, and leaves it to the command what happens when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def plain_console() -> Console:
-    """As wide as the terminal; wide enough for all where the output is none. Text is printed as it is."""
-    console = Console(highlight=False, markup=False)
+    """As wide as the terminal; wide enough for all where the output is none."""
+    console = PlainConsole(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = _WIDTH_OF_FILES
     return console
+
+
+def is_live(console: Console) -> bool:
+    """Whether what has been printed can be replaced: a terminal that can move its cursor."""
+    return console.file.isatty() and not console.is_dumb_terminal

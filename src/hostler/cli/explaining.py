@@ -1,9 +1,9 @@
-"""Plans, events and comparisons, as people read them."""
+"""Plans and events, as people read them."""
 
 import json
 from datetime import datetime
 
-from hostler.protocol.model_answers import Capabilities, ComparedAnswer
+from hostler.protocol.model_answers import Capabilities
 from hostler.protocol.stable_answers import ModelEvent, PlanAnswer
 from hostler.quantities import format_bytes
 
@@ -31,19 +31,7 @@ def event_line(event: ModelEvent) -> str:
     return f"{when:%Y-%m-%d %H:%M:%S}  {event['kind']:<12}{event['text']}"
 
 
-def compared_lines(answer: ComparedAnswer) -> str:
-    """A heading with the timings, then the answer as it is; or why there is none."""
-    if answer["error"] is not None:
-        return f"=== {answer['model_id']}: {answer['error']['detail']}"
-    facts = [f"{answer['completion_tokens']} tokens in {answer['total_s']:.2f} s", f"wait {answer['load_s']:.2f} s"]
-    if answer["ttft_s"] is not None:
-        facts.append(f"first token after {answer['ttft_s']:.2f} s")
-    if answer["tokens_per_second"] is not None:
-        facts.append(f"{answer['tokens_per_second']:.1f} tokens/s")
-    return f"=== {answer['model_id']}: {', '.join(facts)}\n{answer['answer']}"
-
-
-def to_json(answer: PlanAnswer | Capabilities | list[ComparedAnswer]) -> str:
+def to_json(answer: PlanAnswer | Capabilities) -> str:
     return json.dumps(answer, indent=2, ensure_ascii=False)
 
 

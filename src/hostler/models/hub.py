@@ -28,7 +28,7 @@ from hostler.types import LoadProgress
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def download_snapshot(
     logger.info("download_started repo=%s revision=%s", source.repo_id, source.revision or "main")
     try:
         sizes = _list_files(source, hub)
-        weights_format, names = _choose(source, sizes, allow_pickle=allow_pickle, with_code=with_code)
+        weights_format, names = choose_files(source, sizes, allow_pickle=allow_pickle, with_code=with_code)
         total_bytes = sum(sizes[name] for name in names)
         folder = huggingface_hub.snapshot_download(
             source.repo_id,
@@ -128,13 +128,18 @@ def download_snapshot(
 def _list_files(source: HubSource, hub: HubAccess) -> dict[str, int]:
     """Name → bytes of every file at the revision."""
     api = huggingface_hub.HfApi(endpoint=hub.endpoint, token=hub.credentials)
-    found = api.model_info(source.repo_id, revision=source.revision, files_metadata=True, timeout=_REQUEST_TIMEOUT_S)
+    found = api.model_info(source.repo_id, revision=source.revision, files_metadata=True, timeout=REQUEST_TIMEOUT_S)
     return {file.rfilename: file.size or 0 for file in found.siblings or ()}
 
 
-def _choose(
+def choose_files(
     source: HubSource, names: Collection[str], *, allow_pickle: bool, with_code: bool
 ) -> tuple[WeightsFormat, list[str]]:
+    """What is needed of a repository that has files of these names.
+
+    Raises:
+        ModelLoadError: there are no weights that could be used.
+    """
     if source.file is not None:
         if source.file not in names:
             raise ModelLoadError(f"{source.repo_id} has no file {source.file!r} on the hub")

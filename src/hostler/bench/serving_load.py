@@ -4,13 +4,13 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
-from chat_stream import Endpoint, Timing
-from percentiles import percentiles
+from hostler.bench.chat_stream import ChatError, Endpoint, Timing
+from hostler.bench.percentiles import percentiles
 
 TEXT = "the grey mare stands in her stable and eats some hay while a hostler brushes one horse after another"
 WORDS = TEXT.split()
@@ -34,7 +34,7 @@ class Load:
 
     def prompts(self) -> Iterator[tuple[str, list[dict[str, str]]]]:
         """Model and messages of each request, without end."""
-        rng = random.Random(self.seed)
+        rng = random.Random(self.seed)  # noqa: S311 - words, no secrets
         shared = f"{self.seed} " + " ".join(rng.choices(WORDS, k=NUM_SHARED_WORDS))
         for number, model in enumerate(itertools.cycle(self.models)):
             name = f"{self.seed}-{number}"
@@ -55,16 +55,22 @@ class Measurement:
     client_cpu_s: float
     """Processor time that the client took while it measured; it has no part in the server's rate on other cores."""
     timings: list[Timing]
+    """Of the answers that came to their end."""
+    errors: list[str] = field(default_factory=list)
+    """What was said of each that did not."""
 
     def figures(self) -> dict[str, float]:
-        """Tokens per second of all streams together, and percentiles of what clients feel."""
+        """Tokens per second of all streams together, and percentiles of what clients feel; zeros where no answer came
+        to its end."""
         timings = self.timings
         num_tokens = sum(timing.num_tokens for timing in timings)
         figures = {
             "level": self.level,
             "tokens_per_s": num_tokens / self.elapsed_s,
-            "mean_prompt_tokens": fmean(timing.num_prompt_tokens for timing in timings),
-            "mean_answer_tokens": num_tokens / len(timings),
+            "requests_per_s": len(timings) / self.elapsed_s,
+            "mean_prompt_tokens": fmean(timing.num_prompt_tokens for timing in timings) if timings else 0.0,
+            "mean_answer_tokens": num_tokens / len(timings) if timings else 0.0,
+            "num_errors": len(self.errors),
             "elapsed_s": self.elapsed_s,
             "client_cpu_s": self.client_cpu_s,
         }
@@ -79,45 +85,74 @@ class Measurement:
 
     def record(self) -> dict[str, Any]:
         """Every single time too, for JSON."""
-        return {**self.figures(), "timings": [asdict(timing) for timing in self.timings]}
+        return {**self.figures(), "errors": self.errors, "timings": [asdict(timing) for timing in self.timings]}
 
 
 class LoadGenerator:
     """Asks one server; its prompts go on from level to level, so that none comes twice."""
 
-    def __init__(self, endpoint: Endpoint, load: Load) -> None:
+    def __init__(
+        self, endpoint: Endpoint, load: Load, *, counts_errors: bool = False, on_end: Callable[[], None] | None = None
+    ) -> None:
+        """`counts_errors`: a request that fails is counted, and does not end the measurement. `on_end`: called when a
+        request that is measured has ended."""
         self._endpoint = endpoint
         self._load = load
         self._prompts = load.prompts()
+        self._counts_errors = counts_errors
+        self._on_end = on_end
 
     async def warm_up(self, num_streams: int) -> None:
-        """As many short answers at once as there will be, for every model: what is computed first is slow."""
+        """As many short answers at once as there will be, for every model: what is computed first is slow.
+
+        Raises what `Endpoint.ask` raises.
+        """
         for _ in self._load.models:
-            await asyncio.gather(*(self._answer(WARM_UP_TOKENS) for _ in range(num_streams)))
+            await asyncio.gather(*(self._ask(WARM_UP_TOKENS) for _ in range(num_streams)))
 
     async def closed_loop(self, num_streams: int, num_requests: int) -> Measurement:
         """So many streams at once, each asking again when it has its answer."""
         turns = iter(range(num_requests))
 
-        async def keep_asking() -> list[Timing]:
-            return [await self._answer(self._load.max_tokens) for _ in turns]
+        async def keep_asking() -> list[Timing | str]:
+            return [await self._answer() for _ in turns]
 
         began, cpu_began = time.perf_counter(), time.process_time()
         streams = await asyncio.gather(*(keep_asking() for _ in range(num_streams)))
-        timings = list(itertools.chain.from_iterable(streams))
-        return Measurement(num_streams, time.perf_counter() - began, time.process_time() - cpu_began, timings)
+        return _measurement(num_streams, began, cpu_began, list(itertools.chain.from_iterable(streams)))
 
     async def open_loop(self, requests_per_s: float, num_requests: int) -> Measurement:
         """Requests begin at random times, so many a second on average, whether or not earlier ones have ended."""
-        rng = random.Random(self._load.seed)
+        rng = random.Random(self._load.seed)  # noqa: S311 - times of requests, no secrets
         running = []
         began, cpu_began = time.perf_counter(), time.process_time()
         for _ in range(num_requests):
-            running.append(asyncio.create_task(self._answer(self._load.max_tokens)))
+            running.append(asyncio.create_task(self._answer()))
             await asyncio.sleep(rng.expovariate(requests_per_s))
-        timings = await asyncio.gather(*running)
-        return Measurement(requests_per_s, time.perf_counter() - began, time.process_time() - cpu_began, timings)
+        return _measurement(requests_per_s, began, cpu_began, await asyncio.gather(*running))
 
-    async def _answer(self, max_tokens: int) -> Timing:
+    async def _answer(self) -> Timing | str:
+        """How long it took, or why there is none."""
+        try:
+            return await self._ask(self._load.max_tokens)
+        except (ChatError, OSError) as exc:
+            if not self._counts_errors:
+                raise
+            return str(exc)
+        finally:
+            if self._on_end is not None:
+                self._on_end()
+
+    async def _ask(self, max_tokens: int) -> Timing:
         model, messages = next(self._prompts)
         return await self._endpoint.ask(model, messages, max_tokens)
+
+
+def _measurement(level: float, began: float, cpu_began: float, answers: list[Timing | str]) -> Measurement:
+    return Measurement(
+        level,
+        time.perf_counter() - began,
+        time.process_time() - cpu_began,
+        [answer for answer in answers if isinstance(answer, Timing)],
+        [answer for answer in answers if isinstance(answer, str)],
+    )

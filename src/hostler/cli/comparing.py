@@ -1,0 +1,85 @@
+"""Several answers to one prompt: side by side where the terminal is wide enough, else one after the other."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from hostler.cli.consoles import is_live
+from hostler.client import ComparisonStream
+from hostler.protocol.model_answers import ComparedAnswer
+
+MIN_COLUMN_WIDTH = 36
+"""Narrower, prose is harder to read than one answer after the other."""
+
+
+def to_json(answers: Sequence[ComparedAnswer]) -> str:
+    return json.dumps(answers, indent=2, ensure_ascii=False)
+
+
+def show(stream: ComparisonStream, models: Sequence[str], console: Console) -> None:
+    """Print the answers as they come where they can stand side by side, else each when all are there."""
+    has_columns = is_live(console) and console.width // len(models) >= MIN_COLUMN_WIDTH
+    texts: dict[str, str] = {}
+    if not has_columns:
+        for _ in stream:
+            pass
+        console.print("\n\n".join(map(lines, _in_order(stream.answers, models))), soft_wrap=not is_live(console))
+        return
+    with Live(console=console, auto_refresh=True, transient=True) as live:
+        for piece in stream:
+            texts[piece["model_id"]] = texts.get(piece["model_id"], "") + piece["text"]
+            live.update(columns({model_id: (model_id, text) for model_id, text in texts.items()}))
+    answers = {answer["model_id"]: (_heading(answer), _text(answer)) for answer in _in_order(stream.answers, models)}
+    console.print(columns(answers))
+
+
+def columns(answers: Mapping[str, tuple[str, str]]) -> Table:
+    """Heading and text of each, beside each other."""
+    table = Table(box=None, expand=True, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading, _ in answers.values():
+        table.add_column(Text(heading, "bold"), ratio=1, overflow="fold")
+    table.add_row(*(Text(text) for _, text in answers.values()))
+    return table
+
+
+def lines(answer: ComparedAnswer) -> str:
+    """A heading with the timings, then the answer as it is; or why there is none."""
+    if answer["error"] is not None:
+        return f"=== {answer['model_id']}: {answer['error']['detail']}"
+    return f"=== {answer['model_id']}: {', '.join(timings(answer))}\n{answer['answer']}"
+
+
+def timings(answer: ComparedAnswer) -> list[str]:
+    """None where it failed."""
+    if answer["completion_tokens"] is None:
+        return []
+    facts = [f"{answer['completion_tokens']} tokens in {answer['total_s']:.2f} s", f"wait {answer['load_s']:.2f} s"]
+    if answer["ttft_s"] is not None:
+        facts.append(f"first token after {answer['ttft_s']:.2f} s")
+    if answer["tokens_per_second"] is not None:
+        facts.append(f"{answer['tokens_per_second']:.1f} tokens/s")
+    return facts
+
+
+def _heading(answer: ComparedAnswer) -> str:
+    return "\n".join((answer["model_id"], *timings(answer)))
+
+
+def _text(answer: ComparedAnswer) -> str:
+    return answer["error"]["detail"] if answer["error"] is not None else answer["answer"] or ""
+
+
+def _in_order(answers: Sequence[ComparedAnswer], models: Sequence[str]) -> list[ComparedAnswer]:
+    """As the models were named: they end in another order."""
+    places = {name.casefold(): place for place, name in enumerate(models)}
+    return sorted(
+        answers,
+        key=lambda answer: min(
+            places.get(answer["model_id"].casefold(), len(models)),
+            places.get(answer["model_name"].casefold(), len(models)),
+        ),
+    )
