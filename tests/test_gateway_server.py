@@ -12,8 +12,8 @@ from hostler.errors import ShuttingDownError
 from hostler.gateway_server import GatewayServer, drain, uvicorn_config
 from hostler.lifecycle.manager import ModelManager
 from hostler.server.draining import Drain
-from tests.fake_estimator import FakeEstimator, NoGpus
-from tests.fake_worker import FakeLauncher
+from hostler.testing.estimator import FakeEstimator, NoGpus
+from hostler.testing.worker import FakeLauncher
 from tests.server.conftest import MODELS, registry_of
 
 

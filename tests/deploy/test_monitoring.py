@@ -14,11 +14,11 @@ from hostler.lifecycle.events import LeaveReason
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import Registry
 from hostler.telemetry.server_metrics import ServerMetrics
+from hostler.testing.estimator import FakeEstimator
+from hostler.testing.worker import FakeLauncher
 from hostler.types import ModelState
-from tests.fake_estimator import FakeEstimator
-from tests.fake_worker import FakeLauncher
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 OF_PROMETHEUS = {"instance", "job"}
 """Labels that it adds itself."""
 VALUES = {

@@ -14,9 +14,9 @@ from hostler.lifecycle.policy import Option
 from hostler.memory import Estimate, Footprint, FootprintBasis
 from hostler.quantities import MemoryBudget
 from hostler.registry import ModelSpec
+from hostler.testing.estimator import FakeEstimator
+from hostler.testing.model import FACTS
 from tests.fake_clock import settle
-from tests.fake_engine import FACTS
-from tests.fake_estimator import FakeEstimator
 from tests.lifecycle.specs import make_spec
 
 GIB = 2**30
