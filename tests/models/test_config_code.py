@@ -6,7 +6,7 @@ import pytest
 
 from hostler.errors import ModelLoadError
 from hostler.models.architecture import read_config
-from hostler.models.config_code import keys_of_kernels, needs_own_code
+from hostler.models.config_code import keys_of_kernels, needs_own_code, repositories_of_code
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,17 @@ def test_a_model_whose_configuration_names_kernels_is_not_loaded(tmp_path: Any) 
     config = {"model_type": "gpt2", "_attn_implementation_internal": "someone/kernels"}
     with pytest.raises(ModelLoadError, match=r"names code elsewhere \(_attn_implementation_internal\)"):
         read_config(tmp_path, config, trust_remote_code=False, name="a/b")
+
+
+@pytest.mark.parametrize(
+    ("auto_map", "repositories"),
+    [
+        (None, ()),
+        ({"AutoConfig": "configuration.Own"}, ()),
+        ({"AutoConfig": "some/code--configuration.Own", "AutoModel": "some/code--model.Own"}, ("some/code",)),
+        ({"AutoTokenizer": ["other/words--slow.Own", None], "AutoConfig": "c.Own"}, ("other/words",)),
+    ],
+    ids=["none", "own", "elsewhere", "tokenizer"],
+)
+def test_the_repositories_whose_python_a_model_needs_are_told(auto_map: object, repositories: tuple[str, ...]) -> None:
+    assert repositories_of_code({"auto_map": auto_map}) == repositories

@@ -12,6 +12,16 @@ def needs_own_code(config: Mapping[str, Any]) -> bool:
     return bool(config.get("auto_map"))
 
 
+def repositories_of_code(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Other repositories that hold the Python it needs: transformers fetches that from there, at load."""
+    auto_map = config.get("auto_map")
+    if not isinstance(auto_map, Mapping):
+        return ()
+    # A tokenizer's value is a pair, of which either may be None.
+    values = [name for value in auto_map.values() for name in (value if isinstance(value, list) else [value])]
+    return tuple(sorted({name.split("--")[0] for name in values if isinstance(name, str) and "--" in name}))
+
+
 def keys_of_kernels(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Keys, also in nested tables, that name a kernel in a repository of the hub, or set what transformers keeps to
     itself: its versions before 5.3.0 fetched and ran such a kernel whatever `trust_remote_code` said (CVE-2026-4372).
