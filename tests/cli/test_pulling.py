@@ -11,10 +11,10 @@ import pytest
 
 from hostler.cli import pulling
 from hostler.errors import ModelLoadError
+from hostler.testing.worker import FakeLauncher
 from hostler.types import LoadProgress
 from tests.cli.conftest import Run
 from tests.fake_hub import FakeHub
-from tests.fake_worker import FakeLauncher
 
 ENTRY = "  {0}: {{name: acme/{0}, type: text, size: 1M, description: d, max_length: 128{1}}}\n"
 TOKEN = "hf_allowed0123456789"

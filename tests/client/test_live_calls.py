@@ -23,6 +23,7 @@ async def test_the_server_tells_of_itself(either: Either) -> None:
     assert await either.ask("ready") is True
     assert (await either.ask("system"))["cuda_device_count"] == 0
     assert (await either.ask("auth_status"))["has_token"] is False
+    assert 'hostler_models{state="unloaded"} 5.0' in await either.ask("metrics")
 
 
 async def test_a_server_that_went_and_came_back_is_found(either: Either, server: FakeServer) -> None:

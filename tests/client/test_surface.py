@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_origin
 
 import pytest
@@ -119,3 +120,11 @@ def test_every_native_route_has_a_call() -> None:
     of_the_usual_model = {route.replace("/models/{model_id}", "") for route in native if "{model_id}" in route}
     assert native - of_the_usual_model - routes_called() == NOT_CALLED_BY_THE_CLIENT
     assert routes_called() <= routes
+
+
+def test_every_call_and_attribute_is_in_the_guide() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "python-client.md").read_text()
+    rows = re.findall(r"^\| (`.+?) \| ", guide, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert members_of(Hostler).keys() <= named
+    assert {"message", "code", "type", "status", "param", "request_id", "retry_after_s"} <= named
