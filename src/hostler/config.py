@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="forbid", frozen=True, populate_by_name=True)
 
     host: str = "127.0.0.1"
-    """Address to listen on. Another than loopback needs `api_key`, a `keys_file` or `insecure_no_auth`."""
+    """Address to listen on. Another than loopback needs a key, or `insecure_no_auth`."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """TCP port; 0 lets the system choose."""
     workers: int = 1
@@ -94,20 +94,29 @@ class Settings(BaseSettings):
     forwarded_allow_ips: CommaSeparated = []
     """Proxies whose `X-Forwarded-*` headers are believed."""
     enable_metrics: bool = True
+    """Serve metrics at `GET /metrics`."""
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "INFO"
+    """How much is logged; `POST /admin/log-level` changes it while the server runs."""
     log_format: Annotated[LogForm, BeforeValidator(_lower)] = "human"
     """`json`: one object a line."""
     log_model_loading: bool = True
     """Log a line for each stage of a load."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 2**20
+    """A larger request is refused."""
     read_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """Seconds in which a request must be there, its body included; the connection is cut otherwise."""
     write_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """Seconds after which a connection is cut whose client takes nothing of what is to be sent."""
+    max_connections: Annotated[int, Field(gt=0)] = 2048
+    """Connections that may be open at once; one more is answered with a 429."""
+    max_connections_per_address: Annotated[int, Field(gt=0)] = 1024
+    """As `max_connections`, for each address that is no proxy of `forwarded_allow_ips`. Of IPv6, a network of 64 bits
+    is one address."""
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
-    """What is done about fields of a request that no interface has: a 400 or 422, or a line in the log."""
+    """What is done about fields of a request that no interface has: `refuse`, by name; `ignore`, with a line in the log
+    that names them. Known ones are as strict either way."""
     requests_per_minute: Limit = None
-    """Requests to models that one caller (a key, or without keys an address) may send in a minute. `None`: no limit."""
+    """Requests to models that one caller (a key, or without keys an address) may send in a minute."""
     tokens_per_minute: Limit = None
     """Tokens of their prompts and answers. Not known before an answer ends: one that takes more than is left is counted
     whole, and the caller waits the longer."""
@@ -116,31 +125,40 @@ class Settings(BaseSettings):
     queued_requests: Limit = None
     """Those of them that may be waiting for their first token."""
     address_requests_per_minute: Limit = None
-    """The same four for each address, whatever keys are used there. Of IPv6, a network of 64 bits is one address."""
+    """As `requests_per_minute`, for each address, whatever keys are used there. Of IPv6, a network of 64 bits is one
+    address."""
     address_tokens_per_minute: Limit = None
+    """As `tokens_per_minute`, for each address."""
     address_concurrent_requests: Limit = None
+    """As `concurrent_requests`, for each address."""
     address_queued_requests: Limit = None
+    """As `queued_requests`, for each address."""
     total_requests_per_minute: Limit = None
-    """The same four for all callers together."""
+    """As `requests_per_minute`, for all callers together."""
     total_tokens_per_minute: Limit = None
+    """As `tokens_per_minute`, for all callers together."""
     total_concurrent_requests: Limit = None
+    """As `concurrent_requests`, for all callers together."""
     total_queued_requests: Limit = None
+    """As `queued_requests`, for all callers together."""
     limits_redis_url: SecretStr | None = None
-    """Where gateways that share their counts a minute keep them: `redis://host:6379/0`. Environment only."""
+    """Where gateways that share their counts a minute keep them: `redis://host:6379/0`. Environment only; needs
+    `pip install 'hostler[redis]'`."""
     shutdown_grace_s: Annotated[float, Field(ge=0)] = 30.0
-    """Seconds that running streams get to finish after SIGTERM."""
+    """Seconds that running requests get to finish after SIGTERM."""
 
     memory_budget: Annotated[MemoryBudget, NoDecode, BeforeValidator(parse_memory_budget)] = MemoryBudget(share=0.8)
-    """What models may take of the machine's memory, and of each GPU's: bytes, `8GiB` or `80%`. A load reserves what it
-    will need before it starts."""
+    """What models may take of the machine's memory, a container's limit included, and of each GPU's: bytes, `8GiB` or
+    `80%`. A load reserves what it will need before it starts."""
     kv_cache_memory: Bytes | None = None
-    """Memory for one model's keys and values; `None`: as much as its weights, a GiB at least."""
+    """Memory for the keys and values of one model: bytes or `2GiB`; without it as much as its weights, a GiB at least.
+    Never less than one full sequence needs, never more than `max_num_seqs` of them."""
     max_concurrent_models: Annotated[int, Field(ge=1)] = 3
     """Models in memory at once, whatever room there is."""
     auto_unload_after_minutes: Annotated[
         float, Field(validation_alias=AliasChoices("auto_unload_after_minutes", "auto_unload_minutes"))
     ] = 30.0
-    """Minutes after the last request before an idle model leaves; 0 or less: never."""
+    """Minutes after its last request before an idle model leaves; 0 or less: never."""
     memory_cleanup_interval_minutes: float = 5.0
     """Accepted from older files; unloading is process exit, so there is nothing to clean up in between."""
     acquire_timeout_s: Annotated[float, Field(gt=0)] = 600.0
@@ -153,19 +171,24 @@ class Settings(BaseSettings):
     """Requests that may wait for one model to be loaded."""
 
     discover: CommaSeparated = []
-    """Where to look for models that are not in the registry: `cache`, the hub's cache, and folders."""
+    """Where to look for models that the registry does not name: `cache` (the hub's) and folders, relative to the
+    registry file."""
     allow_unlisted: bool = False
-    """Whether a request may name any repository of the hub."""
+    """Whether a request may name any repository of the hub, as `owner/name`."""
     watch_config: bool = False
-    """Read the registry file again whenever it changes."""
+    """Read the registry file again whenever it has changed, once it has been the same for a second."""
 
     default_device: str = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    """`auto`, `cpu`, `cuda`, `cuda:N`, or several GPUs for one model: `cuda:0,cuda:1`. `auto` and `cuda` take the GPU
+    with the most room, several when no single one can hold the model, and `auto` the CPU when all of them together
+    cannot."""
     torch_dtype: TorchDtype = "auto"
-    """`auto`: half precision on a GPU, bfloat16 on a CPU that computes it natively, else float32."""
+    """`auto`: half precision where the device computes it, else float32; on a CPU, float32 for the types `embedding`,
+    `reranker` and `classifier`."""
     low_cpu_mem_usage: bool = True
     """Accepted from older files; weights are always mapped."""
     use_fast_tokenizer: bool = True
+    """Take a model's fast tokenizer where it has one."""
     trust_remote_code: bool = False
     """Run Python that comes with a model's repository. Better set per model."""
     allow_pickle: bool = True
@@ -180,20 +203,21 @@ class Settings(BaseSettings):
     max_num_batched_tokens: Annotated[int, Field(gt=0)] = 512
     """Tokens that one engine step computes at most; long prompts are cut into pieces of that size."""
     reuse_prefixes: bool = True
-    """Compute the beginning that a prompt has in common with a recent one only once."""
+    """Compute what a prompt has in common with a recent one only once; `false` where callers must not learn from the
+    pace of an answer that somebody asked the same."""
     max_batch_size: int | None = None
     """Accepted from older files; `max_num_seqs` took its place."""
 
     num_threads: Annotated[int, Field(ge=1)] | None = None
-    """Threads that all models compute with together, shared out among the busy ones; `None`: one for each core that
+    """Threads that all models compute with together, shared out among the busy ones; without it one for each core that
     this process may use."""
 
     cache_dir: Annotated[UserPath | None, Field(validation_alias=AliasChoices("cache_dir", "transformers_cache"))] = (
         None
     )
-    """Folder with `models--*` of the hub. `None`: huggingface_hub's own choice, which follows `HF_HOME`."""
+    """Folder with `models--*` of the hub; without it the hub library's own, which follows `HF_HOME`."""
     hostler_cache_dir: UserPath = Path("~/.cache/hostler").expanduser()
-    """Folder for converted weights."""
+    """Folder for converted weights, and for `footprints.json`, which remembers what loads have taken."""
     hf_token: SecretStr | None = None
     """Account token for gated models. Environment only; sent to the hub and nowhere else."""
     hf_username: str | None = None
@@ -224,13 +248,13 @@ class Settings(BaseSettings):
         return self.auto_unload_after_minutes * 60 if self.auto_unload_after_minutes > 0 else None
 
 
-_WITHOUT_EFFECT = {
+WITHOUT_EFFECT = {
     "max_batch_size": "use max_num_seqs, the number of sequences in a batch (32 unless told)",
     "memory_cleanup_interval_minutes": "an unloaded model's process ends, so its memory comes back at once",
     "low_cpu_mem_usage": "weights are always mapped from their file",
     "hf_username": "HF_TOKEN alone is enough",
 }
-_ENVIRONMENT_ONLY = ("api_key", "hf_token", "limits_redis_url")
+ENVIRONMENT_ONLY = ("api_key", "hf_token", "limits_redis_url")
 
 
 def load_settings(file: YamlFile | None, command_line: dict[str, Any] | None = None) -> Settings:
@@ -259,13 +283,13 @@ def load_settings(file: YamlFile | None, command_line: dict[str, Any] | None = N
     except ValidationError as exc:
         raise _explain(exc, file, given) from exc
     _refuse_open_door(settings)
-    for key, remedy in _WITHOUT_EFFECT.items():
+    for key, remedy in WITHOUT_EFFECT.items():
         if key in from_file:
             logger.warning("setting_without_effect key=%s remedy=%r", key, remedy)
     return settings
 
 
-_LIVE = frozenset(
+LIVE = frozenset(
     (
         *("discover", "allow_unlisted", "default_device", "torch_dtype", "use_fast_tokenizer", "trust_remote_code"),
         *("allow_pickle", "default_max_length", "max_num_seqs", "max_queued_requests", "max_num_batched_tokens"),
@@ -277,12 +301,12 @@ _LIVE = frozenset(
 
 def in_force(running: Settings, read: Settings) -> Settings:
     """What holds in a server that started with `running` after it has read `read`."""
-    return running.model_copy(update={key: getattr(read, key) for key in _LIVE})
+    return running.model_copy(update={key: getattr(read, key) for key in LIVE})
 
 
 def restart_needed(running: Settings, read: Settings) -> tuple[str, ...]:
     """Settings that differ and that a running server does not take up."""
-    names = (key for key in Settings.model_fields if key not in _LIVE)
+    names = (key for key in Settings.model_fields if key not in LIVE)
     return tuple(key for key in names if getattr(running, key) != getattr(read, key))
 
 
@@ -293,7 +317,7 @@ def _settings_of(file: YamlFile | None) -> dict[str, Any]:
     if not isinstance(section, dict):
         raise file.error(("settings",), "must be a mapping of setting to value")
     for key in section:
-        if key in _ENVIRONMENT_ONLY:
+        if key in ENVIRONMENT_ONLY:
             raise file.error(("settings", key), f"a secret does not belong into the file; set {key.upper()} instead")
         if key not in Settings.model_fields:
             raise file.error(("settings", str(key)), f"is not a setting{did_you_mean(str(key), Settings.model_fields)}")

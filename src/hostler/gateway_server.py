@@ -11,11 +11,14 @@ import uvicorn
 
 from hostler.config import Settings
 from hostler.lifecycle.manager import ModelManager
+from hostler.open_files import allow_open_files
 from hostler.server.connection import connection_class
 from hostler.server.draining import Drain
 
 logger = logging.getLogger(__name__)
 
+_OTHER_FILES = 256
+"""That a gateway has open beside its connections: sockets of workers, files, connections that are refused."""
 _LAST_BYTES_S = 5
 """For clients to take what was written to them when the drain ended."""
 
@@ -91,7 +94,7 @@ def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
     """What uvicorn says and trusts by itself is left to us."""
     return uvicorn.Config(
         app,
-        http=connection_class(settings),
+        http=connection_class(_within_open_files(settings)),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -102,6 +105,19 @@ def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
         forwarded_allow_ips=settings.forwarded_allow_ips,
         timeout_graceful_shutdown=_LAST_BYTES_S,
     )
+
+
+def _within_open_files(settings: Settings) -> Settings:
+    """Accept no more connections than there may be: a listener that cannot accept is not told so, but tries again."""
+    num_files = allow_open_files(settings.max_connections + _OTHER_FILES)
+    if num_files is None or num_files >= settings.max_connections + _OTHER_FILES:
+        return settings
+    max_connections = max(1, num_files - _OTHER_FILES)
+    logger.warning(
+        "connections_bounded max_connections=%d wanted=%d reason='open files' hint='raise ulimit -n or LimitNOFILE'",
+        *(max_connections, settings.max_connections),
+    )
+    return settings.model_copy(update={"max_connections": max_connections})
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -12,11 +12,12 @@ import pytest
 from hostler.config import Settings
 from hostler.gateway_server import uvicorn_config
 from hostler.server.connection import MAX_HEAD_BYTES
-from tests.fake_worker import FakeLauncher
+from hostler.testing.worker import FakeLauncher
 from tests.server.conftest import make_app
 from tests.server.test_openai import CHAT
 from tests.server.test_streaming import StartedServer, post, until
 
+CLOSING = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -120,3 +121,42 @@ async def test_a_head_of_usual_size_and_a_large_body_pass() -> None:
         reader, writer = await post(port, "/v1/chat/completions", CHAT | {"user": "a" * 200_000, "x": "é"})
         assert (await reader.readline()).startswith(b"HTTP/1.1 400")
         writer.close()
+
+
+async def test_a_connection_too_many_is_told_so_and_finds_room_when_one_has_closed() -> None:
+    async with listening(max_connections=1) as (port, _):
+        _, idle = await asyncio.open_connection("127.0.0.1", port)
+        answer = await answer_to(port, GET + b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b"retry-after: 1" in head
+        assert json.loads(body)["code"] == "rate_limit_exceeded"
+        assert "max_connections" in json.loads(body)["detail"]
+        idle.close()
+        await idle.wait_closed()
+        while not (answer := await answer_to(port, CLOSING)).startswith(b"HTTP/1.1 200 "):
+            assert answer.startswith(b"HTTP/1.1 429 ")
+
+
+async def test_one_address_has_its_own_bound() -> None:
+    async with listening(max_connections_per_address=1) as (port, _):
+        _, idle = await asyncio.open_connection("127.0.0.1", port)
+        assert b"max_connections_per_address" in await answer_to(port, GET + b"\r\n")
+        idle.close()
+
+
+async def test_who_says_nothing_and_is_one_too_many_is_cut_off() -> None:
+    async with listening(max_connections=1, read_timeout_s=0.05) as (port, _):
+        _, first = await asyncio.open_connection("127.0.0.1", port)
+        assert await answer_to(port) == b""
+        first.close()
+
+
+async def test_however_many_are_too_many_the_server_goes_on() -> None:
+    async with listening(max_connections=5) as (port, _):
+        flood = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+        assert not await answer_to(port, GET + b"\r\n")  # beyond those that are told
+        for _, writer in flood:
+            writer.close()
+        while not (await answer_to(port, CLOSING)).startswith(b"HTTP/1.1 200 "):
+            pass

@@ -8,6 +8,7 @@ from fastapi import Request
 from hostler.keys import Key, Scope
 from hostler.registry import ModelSpec
 
+SOCKET = "socket"
 _NETWORK_BITS = 64
 """Of an IPv6 address, what one subscriber is given: whoever has one of it has them all."""
 
@@ -17,7 +18,7 @@ class Principal:
     """A caller that was let in."""
 
     address: str
-    """The caller's own, or its network of IPv6; `socket` for a Unix socket."""
+    """As `counted_address` has it."""
     key: Key | None = None
     """`None`: the server has no keys."""
 
@@ -47,12 +48,17 @@ class Principal:
 
 
 def address_of(request: Request) -> str:
-    if request.client is None or not request.client.host:
-        return "socket"
+    return counted_address(request.client.host if request.client is not None else "")
+
+
+def counted_address(host: str) -> str:
+    """What is counted as one caller: the host itself, or its network of IPv6; `SOCKET` for "", a Unix socket."""
+    if not host:
+        return SOCKET
     try:
-        address = ipaddress.ip_address(request.client.host)
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return request.client.host
+        return host
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     if address.ipv4_mapped is not None:
