@@ -30,7 +30,7 @@ from hostler.lifecycle.events import (
     WorkerHung,
 )
 from hostler.lifecycle.ledger import HOST, PLACES
-from hostler.types import ModelState
+from hostler.types import Caller, ModelState
 from tests.lifecycle.driver import LIMITS, DrivenController, option
 
 
@@ -456,3 +456,13 @@ def test_a_model_that_served_and_left_has_its_failures_behind_it() -> None:
     entry = controller.entry("a")
     assert entry is not None
     assert entry.retry_at == 14.0
+
+
+def test_who_fills_the_places_to_wait_does_not_keep_another_out() -> None:
+    controller = make_controller(max_waiting_per_model=2)
+    greedy, modest = Caller(id="greedy"), Caller(id="modest")
+    controller.handle(Acquire(1, "a", caller=greedy), 0.0)
+    controller.handle(Acquire(2, "a", caller=greedy), 0.0)
+    assert isinstance(only_error(controller.handle(Acquire(3, "a", caller=greedy), 0.0)), QueueFullError)
+    assert controller.handle(Acquire(4, "a", caller=modest), 0.0) == []
+    assert isinstance(only_error(controller.handle(Acquire(5, "a", caller=modest), 0.0)), QueueFullError)

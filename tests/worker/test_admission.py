@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 
 from hostler.errors import QueueFullError
+from hostler.types import Caller
 from hostler.worker.admission import MAX_RETRY_AFTER_S, MIN_RETRY_AFTER_S, AdmissionControl
 
 
@@ -96,3 +97,18 @@ def test_two_threads_never_lose_a_place() -> None:
     for request_id in range(50):
         admissions.enter(request_id)
     refusal(admissions)
+
+
+def test_who_fills_the_queue_does_not_keep_another_out() -> None:
+    admissions = AdmissionControl(4)
+    greedy, modest = Caller(id="greedy"), Caller(id="modest")
+    for request_id in range(4):
+        admissions.enter(request_id, greedy)
+    admissions.enter(10, modest)
+    admissions.enter(11, modest)
+    for caller in (greedy, modest):
+        with pytest.raises(QueueFullError):
+            admissions.enter(12, caller)
+    admissions.leave([0, 1])
+    with pytest.raises(QueueFullError):
+        admissions.enter(13, greedy)

@@ -86,8 +86,9 @@ class Worker:
         self.preparing = Preparing(engine, max_queued_requests, self.sent.put, self.actions.put)
         threading.Thread(target=self.preparing.run, daemon=True).start()
 
-    def ask(self, request_id: int, text: str) -> None:
-        self.preparing.take(Generate(request_id=request_id, prompt=TextPrompt(text=text), params=SamplingParams()))
+    def ask(self, request_id: int, text: str, caller: Caller = ANYBODY) -> None:
+        prompt = TextPrompt(text=text)
+        self.preparing.take(Generate(request_id=request_id, prompt=prompt, params=SamplingParams(), caller=caller))
 
     def next(self) -> FromWorker:
         return self.sent.get(timeout=TIMEOUT_S)
@@ -181,3 +182,16 @@ def test_calls_do_not_take_the_places_of_requests_nor_the_other_way_round() -> N
     worker.inputs.go.set()
     assert isinstance(worker.next(), Admitted)
     assert worker.next() == Detokenized(call_id=2, text="[]")
+
+
+def test_a_request_of_another_caller_is_taken_when_one_has_filled_the_queue() -> None:
+    worker = Worker(max_queued_requests=1)
+    worker.ask(1, "slow", Caller(id="greedy"))
+    worker.ask(2, "one too many", Caller(id="greedy"))
+    refused = worker.next()
+    assert isinstance(refused, RequestFailed)
+    assert refused.request_id == 2
+    worker.ask(3, "of another", Caller(id="modest"))
+    worker.inputs.go.set()
+    admitted = [worker.next(), worker.next()]
+    assert [message.request_id for message in admitted if isinstance(message, Admitted)] == [1, 3]

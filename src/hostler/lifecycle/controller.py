@@ -55,7 +55,7 @@ from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.outbox import Outbox
 from hostler.lifecycle.policy import Option
 from hostler.lifecycle.stable import Stable
-from hostler.types import ModelState
+from hostler.types import ANYBODY, Caller, ModelState
 
 
 class Controller:
@@ -136,7 +136,7 @@ class Controller:
     def _enqueue(self, entry: ModelEntry, event: Acquire | Load) -> None:
         has_to_reload = isinstance(event, Load) and event.force_reload and entry.state is ModelState.READY
         is_waiting = has_to_reload or not entry.is_granting
-        if is_waiting and len(entry.waiters) >= self._limits.max_waiting_per_model:
+        if is_waiting and not entry.has_place_for(_caller_of(event), self._limits.max_waiting_per_model):
             self._outbox.turn_away(entry, event.waiter_id, refusals.queue_full(entry, self._now))
             return
         if isinstance(event, Acquire) and not entry.is_resident and self._now < entry.retry_at:
@@ -339,7 +339,8 @@ class Controller:
         deadline = self._now + self._limits.acquire_timeout_s
         keep_alive_s = None if isinstance(event, Unload) else event.keep_alive_s
         is_pinned = event.is_pinned if isinstance(event, Load) else None
-        return Waiter(event.waiter_id, self._now, deadline, self._num_arrived, wants_lease, keep_alive_s, is_pinned)
+        order, caller = self._num_arrived, _caller_of(event)
+        return Waiter(event.waiter_id, self._now, deadline, order, wants_lease, keep_alive_s, is_pinned, caller)
 
     def _start_load(self, entry: ModelEntry, option: Option) -> None:
         entry.generation += 1
@@ -380,3 +381,8 @@ class Controller:
         if entry.lacking != lacking:
             entry.lacking = lacking
             self._outbox.put(notes.waiting(entry, lacking, self.stable.in_memory, self._now))
+
+
+def _caller_of(event: Acquire | Load | Unload) -> Caller:
+    """Those who command models share one turn."""
+    return event.caller if isinstance(event, Acquire) else ANYBODY

@@ -10,7 +10,8 @@ from hostler.lifecycle.ledger import Need
 from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.policy import Option, Resident
 from hostler.lifecycle.rooms import Claimant
-from hostler.types import ModelState
+from hostler.queue_places import has_place
+from hostler.types import ANYBODY, Caller, ModelState
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Waiter:
     """Asked for by it; `None`: it did not say."""
     is_pinned: bool | None = None
     """Likewise."""
+    caller: Caller = ANYBODY
 
 
 @dataclass
@@ -123,6 +125,10 @@ class ModelEntry:
     def reported_state(self) -> ModelState:
         """Its state as people see it: a model that drains is on its way out."""
         return ModelState.UNLOADING if self.is_resident and self.leaving is not None else self.state
+
+    def has_place_for(self, caller: Caller, num_places: int) -> bool:
+        """Whether one more may wait for it, of so many in all."""
+        return has_place(caller, [waiter.caller for waiter in self.waiters.values()], num_places)
 
     def idle_deadline(self, limits: Limits) -> float:
         """When it leaves for want of use; infinity: never."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from hostler.errors import HostlerError
 from hostler.lifecycle.ledger import Need
 from hostler.lifecycle.policy import Option
+from hostler.types import ANYBODY, Caller
 
 
 class LeaveReason(StrEnum):
@@ -74,6 +75,8 @@ class Acquire:
     model_id: str
     keep_alive_s: float | None = None
     """From now on, how long the model stays without a lease; `None`: leaves that as it is."""
+    caller: Caller = ANYBODY
+    """Whose place it takes among those who wait."""
 
 
 @dataclass(frozen=True)

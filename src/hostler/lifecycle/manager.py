@@ -53,7 +53,7 @@ from hostler.lifecycle.status import ModelStatus, RegistryChange, status_of
 from hostler.lifecycle.supervisor import Supervisor
 from hostler.logs import LogLevel
 from hostler.registry import ModelSpec, Registry
-from hostler.types import ModelState
+from hostler.types import ANYBODY, Caller, ModelState
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,9 @@ class ModelManager:
 
     # --- what requests ask for --------------------------------------------------------------------------------------
 
-    async def acquire(self, spec: ModelSpec, *, keep_alive_s: float | None = None) -> ModelLease:
+    async def acquire(
+        self, spec: ModelSpec, *, keep_alive_s: float | None = None, caller: Caller = ANYBODY
+    ) -> ModelLease:
         """A hold on the model, loaded as the registry has it now; joins a load, starts one, or waits for room.
 
         May be cancelled at any time. The load goes on without its caller. `keep_alive_s`: how long the model stays
@@ -153,7 +155,8 @@ class ModelManager:
             ModelUnloadedError: it was told to unload while it was being loaded.
             ShuttingDownError: the server is leaving.
         """
-        return cast(ModelLease, await self._ask(partial(Acquire, model_id=spec.id, keep_alive_s=keep_alive_s), spec.id))
+        wish = partial(Acquire, model_id=spec.id, keep_alive_s=keep_alive_s, caller=caller)
+        return cast(ModelLease, await self._ask(wish, spec.id))
 
     async def load(
         self,

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from hostler.engine_client import EngineClient
 from hostler.errors import EngineDeadError
 from hostler.registry import ModelSpec
+from hostler.server import request_context
 from hostler.server.connected import AwaitedResponse
 from hostler.server.services import Services
 from hostler.telemetry.request_metrics import Generated
@@ -68,7 +69,8 @@ class _Question:
         self._keep_alive_s = keep_alive_s
 
     async def answer(self) -> Any:
-        with await self._services.manager.acquire(self.spec, keep_alive_s=self._keep_alive_s) as lease:
+        caller = request_context.current().caller
+        with await self._services.manager.acquire(self.spec, keep_alive_s=self._keep_alive_s, caller=caller) as lease:
             self.timeline.note_lease()
             try:
                 return await self._ask(lease.engine)

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from hostler.errors import QueueFullError
+from hostler.queue_places import has_place
+from hostler.types import ANYBODY, Caller
 
 NUM_RECENT = 64
 """Requests whose first step the pace is taken from: a few batches."""
@@ -24,18 +26,19 @@ class AdmissionControl:
         self._max_queued_requests = max_queued_requests
         self._clock = clock
         self._lock = threading.Lock()
-        self._queued: set[int] = set()
+        self._queued: dict[int, Caller] = {}
+        """By request id, whose it is."""
         self._left_at: deque[float] = deque(maxlen=NUM_RECENT)
         """When the last ones left, oldest first; from the time on when somebody began to wait."""
 
-    def enter(self, request_id: int) -> None:
+    def enter(self, request_id: int, caller: Caller = ANYBODY) -> None:
         """Count a request.
 
         Raises:
-            QueueFullError: there are as many as there may be.
+            QueueFullError: there are as many as there may be, and as many of this caller as is its share.
         """
         with self._lock:
-            if len(self._queued) >= self._max_queued_requests:
+            if not has_place(caller, self._queued.values(), self._max_queued_requests):
                 raise QueueFullError(
                     f"{len(self._queued)} requests wait for this model already, as many as may (max_queued_requests)",
                     retry_after_s=self._retry_after_s(),
@@ -43,13 +46,13 @@ class AdmissionControl:
             if not self._queued:
                 self._left_at.clear()
                 self._left_at.append(self._clock())
-            self._queued.add(request_id)
+            self._queued[request_id] = caller
 
     def leave(self, request_ids: Iterable[int]) -> None:
         """Requests that have begun or ended; those that do not wait are ignored."""
         with self._lock:
-            for request_id in self._queued.intersection(request_ids):
-                self._queued.remove(request_id)
+            for request_id in self._queued.keys() & request_ids:
+                del self._queued[request_id]
                 self._left_at.append(self._clock())
 
     def _retry_after_s(self) -> float:

@@ -61,8 +61,10 @@ class Preparing:
     def take(self, message: Message) -> None:
         """Queue a request or call; called by the reader. One too many is refused at once."""
         try:
-            admissions = self.admissions if isinstance(message, Generate | Pool) else self._calls
-            admissions.enter(_id_of(message))
+            if isinstance(message, Generate | Pool):
+                self.admissions.enter(_id_of(message), message.caller)
+            else:
+                self._calls.enter(_id_of(message))
         except HostlerError as exc:
             self._refuse(message, exc)
             return
