@@ -91,9 +91,20 @@ def test_code_of_a_repository_is_not_run_without_trust(tmp_path: Path) -> None:
 
 def test_a_known_type_needs_no_trust_even_if_the_repository_has_code(tmp_path: Path) -> None:
     (tmp_path / "configuration_tiny.py").write_text("raise SystemExit('it was run')")
-    raw = write_config(tmp_path, model_type="gpt2", auto_map={"AutoConfig": "configuration_tiny.TinyConfig"})
+    own = {"AutoConfig": "configuration_tiny.TinyConfig"}
+    raw = write_config(tmp_path, model_type="gpt2", architectures=["GPT2LMHeadModel"], auto_map=own)
     config = read_config(tmp_path, raw, trust_remote_code=False, name="owner/tiny")
     assert isinstance(config, GPT2Config)
+
+
+@pytest.mark.parametrize("architectures", [["TinyLMHeadModel"], ["GPT2LMHeadModel", "Tiny"], [], None])
+def test_a_known_type_with_a_class_of_its_own_is_not_taken_for_the_known_class(
+    tmp_path: Path, architectures: list[str] | None
+) -> None:
+    own = {"AutoModelForCausalLM": "modeling_tiny.TinyLMHeadModel"}
+    raw = write_config(tmp_path, model_type="gpt2", architectures=architectures, auto_map=own)
+    with pytest.raises(ModelLoadError, match="trust_remote_code: true"):
+        read_config(tmp_path, raw, trust_remote_code=False, name="owner/tiny")
 
 
 def test_a_type_that_transformers_does_not_know_is_named(tmp_path: Path) -> None:

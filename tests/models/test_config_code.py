@@ -6,7 +6,7 @@ import pytest
 
 from hostler.errors import ModelLoadError
 from hostler.models.architecture import read_config
-from hostler.models.config_code import keys_of_kernels, needs_own_code, repositories_of_code
+from hostler.models.config_code import has_own_code, keys_of_kernels, needs_own_code, repositories_of_code
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,15 @@ def test_keys_that_name_a_repository_of_kernels_are_found(config: dict[str, Any]
 
 
 def test_an_auto_map_says_that_the_repository_has_code() -> None:
-    assert needs_own_code({"auto_map": {"AutoModel": "modeling_x.X"}})
-    assert not needs_own_code({"auto_map": {}})
+    known = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
+    own = {"auto_map": {"AutoModel": "modeling_x.X"}}
+    assert has_own_code(own)
+    assert has_own_code(own | known)
+    assert not has_own_code({"auto_map": {}})
+    assert needs_own_code(own)
+    assert needs_own_code(own | known | {"architectures": ["X"]})
+    assert not needs_own_code(own | known)
+    assert not needs_own_code({"architectures": ["X"]})
 
 
 def test_a_model_whose_configuration_names_kernels_is_not_loaded(tmp_path: Any) -> None:

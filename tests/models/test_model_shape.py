@@ -119,3 +119,27 @@ def test_the_part_that_writes_counts_where_a_model_has_several() -> None:
 @pytest.mark.parametrize("config", [{}, {"hidden_size": "wide", "num_hidden_layers": 2}, {"hidden_size": 32}])
 def test_a_config_without_sizes_has_no_shape(config: dict[str, object]) -> None:
     assert read_shape(config) is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"model_type": ["jamba"]},
+        {"num_hidden_layers": 10**4000},
+        {"hidden_size": 2**60},
+        {"attn_layer_period": 2, "num_hidden_layers": 2**40},
+        {"attn_layer_period": 2, "attn_layer_offset": "1"},
+        {"layer_types": [["attention"], 5]},
+    ],
+    ids=["type", "layers", "width", "period", "offset", "kinds"],
+)
+def test_absurd_sizes_neither_fail_nor_take_long(odd: dict[str, object]) -> None:
+    config = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4}
+    shape = read_shape(config | odd)
+    assert shape is None or float(shape.cache_numbers_per_token) >= 0
+
+
+def test_layers_with_keys_are_counted_by_their_period() -> None:
+    config = {"hidden_size": 64, "num_hidden_layers": 10, "num_attention_heads": 4, "attn_layer_period": 4}
+    counted = [read_shape(config | {"attn_layer_offset": offset}) for offset in (1, 3)]
+    assert [shape.cache_numbers_per_token // 128 for shape in counted if shape is not None] == [3, 2]

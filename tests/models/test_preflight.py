@@ -102,13 +102,37 @@ def test_pickled_weights_are_a_warning_or_where_they_are_forbidden_a_problem(
 def test_code_that_comes_with_a_model_or_from_elsewhere_is_named(
     tmp_path: Path, hub: FakeHub, access: HubAccess
 ) -> None:
-    config = {"auto_map": {"AutoModel": "x.X"}, "_attn_implementation_internal": "someone/kernels"}
+    config = {"auto_map": {"AutoModel": "x.X"}, "model_type": "own", "_attn_implementation_internal": "someone/kernels"}
     hub.add_repository(REPO, repository(tmp_path / "model", SAFETENSORS, **config))
     found = examine(spec_of(HubSource(repo_id=REPO)), access)
     assert (found.needs_own_code, found.kernel_keys) == (True, ("_attn_implementation_internal",))
     assert any("someone" not in sentence and "names code elsewhere" in sentence for sentence in found.problems)
     trusted = examine(replace(spec_of(HubSource(repo_id=REPO)), trust_remote_code=True), access)
     assert any("trust_remote_code runs it" in sentence for sentence in trusted.warnings)
+    assert not any("auto_map" in sentence for sentence in trusted.problems)
+
+
+@pytest.mark.parametrize(("architecture", "is_refused"), [("GPT2LMHeadModel", False), ("OwnLMHeadModel", True)])
+def test_code_of_a_repository_is_a_problem_where_nothing_else_can_run_it(
+    tmp_path: Path, hub: FakeHub, access: HubAccess, architecture: str, is_refused: bool
+) -> None:
+    config = {"auto_map": {"AutoModelForCausalLM": "own.Own"}, "architectures": [architecture]}
+    hub.add_repository(REPO, repository(tmp_path / "model", SAFETENSORS, **config))
+    found = examine(spec_of(HubSource(repo_id=REPO)), access)
+    assert found.needs_own_code is is_refused
+    assert any("trust_remote_code: true" in sentence for sentence in found.problems) is is_refused
+    assert any("which is not run" in sentence for sentence in found.warnings) is not is_refused
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b'{"a":' * 2000 + b"1" + b"}" * 2000])
+def test_a_configuration_that_is_none_is_a_problem_wherever_it_is(
+    tmp_path: Path, hub: FakeHub, access: HubAccess, content: bytes
+) -> None:
+    folder = repository(tmp_path / "model", SAFETENSORS)
+    (folder / "config.json").write_bytes(content)
+    hub.add_repository(REPO, folder)
+    for source in (HubSource(repo_id=REPO), FolderSource(path=str(folder))):
+        assert any("config.json is missing or damaged" in line for line in examine(spec_of(source), access).problems)
 
 
 @pytest.mark.parametrize(("file", "problems"), [("tiny.gguf", 0), ("other.gguf", 1)])

@@ -75,8 +75,17 @@ def test_numbers_of_few_bits_keep_their_size() -> None:
         header_of([]),
         header_of({"a": {}}),
         header_of({"a": {"dtype": "F32", "shape": 3, "data_offsets": [0, 4]}}),
+        header_of({"a": {"dtype": "F32", "shape": [10**9, [1]], "data_offsets": [0, 4]}}),
+        header_of({"a": {"dtype": "F32", "shape": [10**9, "a"], "data_offsets": [0, 4]}}),
+        header_of({"a": {"dtype": "F32", "shape": [2] * 100_000, "data_offsets": [0, 4]}}),
+        header_of({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}),
+        header_of({"a": {"dtype": "I8", "shape": [1], "data_offsets": [0, float("nan")]}}),
+        struct.pack("<Q", 200_000) + b"[" * 200_000,
     ],
-    ids=["empty", "short", "huge", "cut off", "no text", "a list", "no shape", "no dimensions"],
+    ids=[
+        *("empty", "short", "huge", "cut off", "no text", "a list", "no shape", "no dimensions", "a list by a billion"),
+        *("a text by a billion", "dimensions without end", "less than none", "no number", "too deep"),
+    ],
 )
 def test_what_is_no_safetensors_file_is_a_value_error(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):

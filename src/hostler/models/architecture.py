@@ -16,9 +16,12 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from hostler.errors import ModelLoadError
-from hostler.models.config_code import keys_of_kernels
+from hostler.models.config_code import keys_of_kernels, needs_own_code
 from hostler.models.model_shape import POSITION_LIMITS, RELATIVE_POSITIONS
 from hostler.types import ModelType
+
+_MAX_SPELLED_CHARS = 80
+"""Of what a configuration says of itself, in an error."""
 
 
 def is_own_class(model: object) -> bool:
@@ -51,15 +54,17 @@ def read_config(folder: Path, raw_config: dict[str, Any], *, trust_remote_code: 
             " revision, or a copy without these keys"
         )
     model_type = raw_config.get("model_type")
-    if model_type not in CONFIG_MAPPING_NAMES and not trust_remote_code:
-        if raw_config.get("auto_map"):
+    if not trust_remote_code:
+        spelled_type = repr(model_type)[:_MAX_SPELLED_CHARS]
+        if needs_own_code(raw_config):
             raise ModelLoadError(
-                f"{name} is of type {model_type!r} and runs only with Python code from its own repository; if you"
-                " trust that code, set trust_remote_code: true for this model"
+                f"{name} is of type {spelled_type} and runs only with Python code from its own repository (auto_map);"
+                " if you trust that code, set trust_remote_code: true for this model"
             )
-        raise ModelLoadError(
-            f"{name} is of type {model_type!r}, which transformers {transformers.__version__} does not know"
-        )
+        if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING_NAMES:
+            raise ModelLoadError(
+                f"{name} is of type {spelled_type}, which transformers {transformers.__version__} does not know"
+            )
     return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
 
 

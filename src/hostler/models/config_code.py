@@ -3,13 +3,24 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hostler.models.native_classes import has_native_class
+
 _IMPLEMENTATION = "_implementation"
 _INTERNAL = "_implementation_internal"
 
 
-def needs_own_code(config: Mapping[str, Any]) -> bool:
+def has_own_code(config: Mapping[str, Any]) -> bool:
     """Whether the repository has Python of its own, which runs only with `trust_remote_code`."""
     return bool(config.get("auto_map"))
+
+
+def needs_own_code(config: Mapping[str, Any]) -> bool | None:
+    """Whether nothing but that Python may run the model: transformers has no class of that name for its type. One of
+    another name, which it would take, computes something else. `None`: nobody knows, for it is not installed."""
+    if not has_own_code(config):
+        return False
+    is_native = has_native_class(config.get("model_type"), config.get("architectures"))
+    return None if is_native is None else not is_native
 
 
 def repositories_of_code(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,11 +1,9 @@
 """Finds models that write or read texts in the hub's cache and in folders. Their files are looked at, never loaded."""
 
-import json
 import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import constants
 
@@ -13,6 +11,7 @@ from hostler.errors import HostlerError
 from hostler.models.generative import FALLBACK_MAX_LENGTH, context_length, generates_text
 from hostler.models.gguf_header import read_gguf_header
 from hostler.models.hub import HubAccess, find_cached_snapshot
+from hostler.models.json_files import read_json
 from hostler.models.pooling_type import pooling_type_of
 from hostler.models.repository_files import TOKENIZER_FILES, WeightsFormat, choose_weights, missing_shards
 from hostler.registry import FolderSource, HubSource, is_hub_name
@@ -84,19 +83,6 @@ def model_type_of(folder: Path, file_names: Collection[str]) -> ModelType | None
     if generates_text(config, file_names):
         return ModelType.CONVERSATIONAL if has_chat_template(folder) else ModelType.TEXT
     return pooling_type_of(config, file_names)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A file that holds one JSON object.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it holds something else.
-    """
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError("no JSON object")
-    return content
 
 
 def _look_at(paths: Iterable[Path], look: Callable[[Path], FoundModel | None]) -> list[FoundModel]:

@@ -1,6 +1,5 @@
 """What the hub says of a model's weights before they are downloaded: sizes of files, and the headers in them."""
 
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from typing import Any
 import huggingface_hub
 
 from hostler.models.hub import HubAccess
+from hostler.models.json_files import parse_json
 from hostler.models.repository_files import WeightsFormat, choose_weights
 from hostler.models.weights_header import MAX_HEADER_BYTES, ReadAt, StoredNumbers, count_numbers
 from hostler.registry import HubSource
@@ -89,7 +89,7 @@ def read_weights(
     file_bytes = sum(listing.sizes[name] for name in shards)
     config = numbers = None
     try:
-        config = json.loads(reader.read("config.json", 0, _MAX_CONFIG_BYTES))
+        config = parse_json(reader.read("config.json", 0, _MAX_CONFIG_BYTES))
         if weights.format is WeightsFormat.SAFETENSORS:
             is_tied = config.get("tie_word_embeddings") is True
             numbers = _count_shards(reader, shards, is_output_tied=is_tied)

@@ -8,10 +8,11 @@ from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HFValidat
 
 from hostler.config import Settings
 from hostler.errors import ModelNotFoundError
-from hostler.models.discovery import model_type_of, read_json
+from hostler.models.discovery import model_type_of
 from hostler.models.generative import context_length
 from hostler.models.hub import HubAccess, find_cached_snapshot
 from hostler.models.hub_errors import translate
+from hostler.models.json_files import read_json
 from hostler.registry import HubSource, ModelEntry
 
 _REQUEST_TIMEOUT_S = 10.0

@@ -1,7 +1,6 @@
 """Finds out what there is to know of a model's memory without loading it: on this machine, else at the hub."""
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from hostler.models.footprint import Inspection
 from hostler.models.gguf_header import read_gguf_header
 from hostler.models.hub import HubAccess
 from hostler.models.hub_headers import HubWeights, list_commit, read_weights
+from hostler.models.json_files import read_json
 from hostler.models.model_shape import ModelShape, read_shape
 from hostler.models.repository_files import WeightsFormat, choose_weights
 from hostler.models.source import LocalModel, find_local, hub_source
@@ -138,9 +138,7 @@ def _read_folder(folder: Path) -> _Local:
     weights = choose_weights([path.name for path in folder.iterdir()])
     if weights is None:
         raise ValueError("the folder has no weights")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        raise ValueError("config.json is no table")
+    config = read_json(folder / "config.json")
     return _Local([folder / name for name in weights.names if name != weights.index], config)
 
 

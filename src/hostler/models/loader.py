@@ -1,10 +1,10 @@
 """Brings a model from safetensors into memory, ready to generate."""
 
 import errno
-import json
 import logging
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from hostler.errors import HostlerError, ModelLoadError
 from hostler.models.architecture import choose_auto_class, choose_pooling_class, max_position, read_config
+from hostler.models.json_files import read_json
 from hostler.models.placement import choose_devices, choose_dtype, free_bytes
 from hostler.models.source import LocalModel
 from hostler.models.tokenizer import ReadTokenizer, read_tokenizer
@@ -53,15 +54,17 @@ def load_model(
     """
     started = time.monotonic()
     silence_transformers()
-    total_bytes = sum(file.stat().st_size for file in local.folder.glob("*.safetensors"))
+    weights = sorted(local.folder.glob("*.safetensors"))
+    total_bytes = sum(file.stat().st_size for file in weights)
     on_progress(LoadProgress(stage="loading", total_bytes=total_bytes))
     with foreign_errors_translated(spec.name, total_bytes):
         devices = choose_devices(spec.device)
         dtype = choose_dtype(spec.torch_dtype, devices[0], is_pooling=spec.type.is_pooling)
-        raw_config = json.loads((local.folder / "config.json").read_text(encoding="utf-8"))
+        raw_config = read_json(local.folder / "config.json")
         config = read_config(local.folder, raw_config, trust_remote_code=spec.trust_remote_code, name=spec.name)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer") as beside:
-            # Who reads weights waits for memory, and for the disk, a good part of the time.
+        # Who reads weights waits for memory, and for the disk, a good part of the time.
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="beside") as beside:
+            beside.submit(_read_ahead, weights)
             tokenizer_loading = beside.submit(read_tokenizer, spec, local.folder)
             if spec.trust_remote_code:
                 # Both would copy code of the repository into the same folder.
@@ -132,6 +135,16 @@ def _what_failed(exc: Exception, weights_bytes: int | None) -> str:
     if isinstance(exc, OSError):
         return "could not be loaded: a file is missing or damaged; the log says more"
     return f"could not be loaded ({type(exc).__name__}); the log says more"
+
+
+def _read_ahead(files: Iterable[Path]) -> None:
+    """Have the system read files that are about to be mapped. Whoever only touches their pages waits for the disk again
+    and again, for little each time. Where it cannot be asked, that is so."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for file in files:
+        with file.open("rb") as opened:
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def _load_weights(

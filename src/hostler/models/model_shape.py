@@ -8,6 +8,7 @@ POSITION_LIMITS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_l
 RELATIVE_POSITIONS = frozenset(("t5", "mt5", "umt5", "longt5", "switch_transformers"))
 """Model types whose configs may carry `n_positions` from training, though their positions are relative."""
 
+_MAX_SIZE = 2**40
 _WITHOUT_KEYS = frozenset(("mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm"))
 """Model types whose state does not grow with the sequence."""
 _OWN_LAYER_COUNTS = ("decoder_layers", "num_decoder_layers")
@@ -64,7 +65,7 @@ def _text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _num_layers_with_keys(config: Mapping[str, Any], *, is_encoder_decoder: bool) -> int | None:
-    if config.get("model_type") in _WITHOUT_KEYS:
+    if _type_of(config) in _WITHOUT_KEYS:
         return 0
     num_layers = _first(config, (*_OWN_LAYER_COUNTS, *_LAYERS))
     types = next((config[name] for name in _LAYER_TYPES if isinstance(config.get(name), list)), None)
@@ -76,7 +77,7 @@ def _num_layers_with_keys(config: Mapping[str, Any], *, is_encoder_decoder: bool
     if num_layers is None or period is None:
         return num_layers
     offset: object = config.get("attn_layer_offset", period - 1)
-    return sum(layer % period == offset for layer in range(num_layers))
+    return len(range(offset, num_layers, period)) if type(offset) is int and 0 <= offset < period else 0
 
 
 def _cache_numbers_per_layer(config: Mapping[str, Any], hidden_size: int, num_heads: int) -> int:
@@ -91,19 +92,24 @@ def _cache_numbers_per_layer(config: Mapping[str, Any], hidden_size: int, num_he
     return 2 * num_kv_heads * head_width
 
 
+def _type_of(config: Mapping[str, Any]) -> str:
+    return str(config.get("model_type"))
+
+
 def _max_positions(config: Mapping[str, Any]) -> int | None:
-    if config.get("model_type") in RELATIVE_POSITIONS:
+    if _type_of(config) in RELATIVE_POSITIONS:
         return None
     limits = [limit for name in POSITION_LIMITS if (limit := _first(config, (name,))) is not None]
     return min(limits, default=None)
 
 
 def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    """The first of these that is a positive whole number; of a list, which has one for each layer, its largest."""
+    """The first of these that is a positive whole number, and no absurd one; of a list, which has one for each layer,
+    its largest."""
     for name in names:
         value = config.get(name)
         if isinstance(value, list) and value and all(type(item) is int for item in value):
             value = max(value)
-        if type(value) is int and value > 0:
+        if type(value) is int and 0 < value <= _MAX_SIZE:
             return value
     return None

@@ -1,6 +1,5 @@
 """What can be known of a registered model before it is downloaded: whose it is, what is in it, what may go wrong."""
 
-import json
 import re
 import time
 from collections.abc import Collection
@@ -11,10 +10,11 @@ from huggingface_hub.errors import GatedRepoError
 from msgspec.structs import replace
 
 from hostler.errors import HostlerError
-from hostler.models.config_code import keys_of_kernels, needs_own_code
+from hostler.models.config_code import has_own_code, keys_of_kernels, needs_own_code
 from hostler.models.hub import HubAccess, find_cached_snapshot
 from hostler.models.hub_errors import translate
 from hostler.models.hub_headers import HubListing, list_commit, read_beginning
+from hostler.models.json_files import parse_json, read_json
 from hostler.models.repository_files import choose_supporting_files, choose_weights
 from hostler.models.source import find_local, hub_source
 from hostler.registry import FolderSource, HubSource, ModelSpec, PackageSource
@@ -26,6 +26,7 @@ TIMEOUT_S = 10.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MAX_CONFIG_BYTES = 2**20
 _FORMATS = {".safetensors": "safetensors", ".gguf": "gguf", ".bin": "pickle", ".pt": "pickle", ".pth": "pickle"}
+_DAMAGED_CONFIG = "Its config.json is missing or damaged; name another revision, or correct it."
 _NO_WEIGHTS = re.compile(r"(training_args|optimizer|scheduler|rng_state.*)\.(bin|pt|pth)")
 
 
@@ -51,7 +52,8 @@ class Preflight(Struct, frozen=True, kw_only=True):
     loaded_format: str | None = None
     """Of those that would be loaded."""
     needs_own_code: bool | None = None
-    """Whether `config.json` has an `auto_map`."""
+    """Whether it has to run Python that comes with it. `None` also where it has some and transformers is not installed
+    here, which may have the same."""
     kernel_keys: tuple[str, ...] = ()
     """Keys of `config.json` that name code elsewhere."""
     licence: str | None = None
@@ -103,6 +105,9 @@ def _at_hub(spec: ModelSpec, source: HubSource, hub: HubAccess) -> Preflight:
     except GatedRepoError as exc:
         has_access = False
         problems.append(_sentence(translate(exc, source, has_token=hub.token is not None).message))
+    except ValueError:
+        has_access = True
+        problems.append(_DAMAGED_CONFIG)
     is_here = find_cached_snapshot(source, hub, with_code=spec.trust_remote_code) is not None
     return _judged(
         spec,
@@ -136,7 +141,7 @@ def _of_folder(
     source: HubSource | None = None,
 ) -> Preflight:
     names = [file] if file is not None else [path.name for path in folder.iterdir() if path.is_file()]
-    config = None if file is not None else json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config, problems = (None, []) if file is not None else _config_of(folder)
     found = Preflight(
         model_id=spec.id,
         name=spec.name,
@@ -148,7 +153,7 @@ def _of_folder(
         has_access=True,
         download_bytes=0,
     )
-    return _judged(spec, names, config, [], found, file)
+    return _judged(spec, names, config, problems, found, file)
 
 
 def _judged(
@@ -174,9 +179,17 @@ def _judged(
             warnings.append("Its weights are pickled; prefer a revision with safetensors, or a converted copy.")
         else:
             problems.append("Its weights are pickled, which allow_pickle: false forbids; name another revision.")
-    if own_code and not spec.trust_remote_code:
-        warnings.append("It brings Python of its own, which is not run; what needs it is refused.")
-    if own_code and spec.trust_remote_code:
+    if config is not None and has_own_code(config) and not spec.trust_remote_code:
+        if own_code:
+            problems.append(
+                "It runs only with Python of its own (auto_map); read that, and if you trust it, set"
+                " trust_remote_code: true for this model and pin its revision."
+            )
+        elif own_code is None:
+            warnings.append("It brings Python of its own (auto_map), without which it may be refused.")
+        else:
+            warnings.append("It brings Python of its own (auto_map), which is not run: transformers has its class.")
+    if config is not None and has_own_code(config) and spec.trust_remote_code:
         warnings.append("It brings Python of its own and trust_remote_code runs it; read it, and pin its revision.")
     if kernel_keys:
         problems.append(f"Its config.json names code elsewhere ({', '.join(kernel_keys)}); do not load it.")
@@ -194,15 +207,27 @@ def _judged(
 
 
 def _read_config(listing: HubListing, source: HubSource, hub: HubAccess, deadline: float) -> dict[str, Any] | None:
-    """`None`: it has none, or one that is no table."""
+    """`None`: it has none.
+
+    Raises:
+        ValueError: it is no JSON object.
+        Exception: as `read_beginning`.
+    """
     name = source.file or "config.json"
     if name not in listing.sizes:
         return None
     if source.file is not None:
         read_beginning(listing, hub, name, 4, deadline=deadline)  # to see whether that is allowed
         return None
-    config = json.loads(read_beginning(listing, hub, name, _MAX_CONFIG_BYTES, deadline=deadline))
-    return config if isinstance(config, dict) else None
+    return parse_json(read_beginning(listing, hub, name, _MAX_CONFIG_BYTES, deadline=deadline))
+
+
+def _config_of(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """With what is wrong with it."""
+    try:
+        return read_json(folder / "config.json"), []
+    except (OSError, ValueError):
+        return None, [_DAMAGED_CONFIG]
 
 
 def _wanted(spec: ModelSpec, source: HubSource, names: Collection[str]) -> Collection[str]:

@@ -1,6 +1,5 @@
 """Which files of a model's repository are needed, decided on their names for the hub and for local folders alike."""
 
-import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from hostler.errors import ModelLoadError
+from hostler.models.json_files import read_json
 
 
 class WeightsFormat(StrEnum):
@@ -103,8 +103,10 @@ def missing_shards(folder: Path, weights: WeightFiles, names: Collection[str]) -
     if weights.index is None:
         return []
     try:
-        index = json.loads((folder / weights.index).read_text(encoding="utf-8"))
+        index = read_json(folder / weights.index)
         shards = set(index["weight_map"].values())
+        if not all(isinstance(shard, str) for shard in shards):
+            raise ValueError("a shard that is no name")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ModelLoadError(f"{weights.index} is damaged; delete it and load again, or correct it") from exc
     return sorted(shards.difference(names))

@@ -1,6 +1,5 @@
 """How a sentence encoder makes one vector of a text, read from the files that sentence-transformers puts beside it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hostler.errors import ModelLoadError
+from hostler.models.json_files import parse_value, read_json
 
 MODULES_FILE = "modules.json"
 """Says that a model is a sentence encoder, and what comes after the transformer."""
@@ -84,7 +84,7 @@ def read_recipe(folder: Path, *, is_decoder: bool, name: str) -> SentenceRecipe:
         return SentenceRecipe(modes=(PoolingMode.LAST_TOKEN if is_decoder else PoolingMode.MEAN,))
     try:
         return _read(folder, name)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (OSError, ValueError, ArithmeticError, KeyError, TypeError, AttributeError) as exc:
         raise ModelLoadError(f"{name}: {MODULES_FILE} or a file that it names is missing or damaged") from exc
 
 
@@ -93,7 +93,7 @@ def _read(folder: Path, name: str) -> SentenceRecipe:
     pools_prompt = True
     layers: list[Dense | Normalize] = []
     encoder_path = ""
-    for module in json.loads((folder / MODULES_FILE).read_text(encoding="utf-8")):
+    for module in parse_value((folder / MODULES_FILE).read_bytes()):
         path = _inside(folder, module["path"])
         match str(module["type"]).rpartition(".")[2]:
             case "Transformer":
@@ -135,12 +135,7 @@ def _inside(folder: Path, path: str) -> Path:
 
 def _read_object(path: Path) -> dict[str, Any]:
     """A file that may not be there."""
-    if not path.is_file():
-        return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError("no JSON object")
-    return content
+    return read_json(path) if path.is_file() else {}
 
 
 def _modes_of(config: Mapping[str, Any]) -> tuple[PoolingMode, ...]:

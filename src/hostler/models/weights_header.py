@@ -1,19 +1,22 @@
 """How many numbers a model's weights are, from the headers of safetensors files: nothing of the weights is read."""
 
-import json
 import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+import msgspec
 
 MAX_HEADER_BYTES = 100_000_000
 """The format's own bound."""
 
+_MAX_DIMENSIONS = 16
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 _TIED_OUTPUT = "lm_head.weight"
 
+Size = Annotated[int, msgspec.Meta(ge=0)]
 ReadAt = Callable[[int, int], bytes]
 """From an offset, so many bytes of a file."""
 
@@ -35,6 +38,17 @@ class StoredNumbers:
         return self.num_floats * bytes_per_float + self.other_bytes
 
 
+class _Tensor(msgspec.Struct):
+    """As a header has it."""
+
+    dtype: str
+    shape: Annotated[list[Size], msgspec.Meta(max_length=_MAX_DIMENSIONS)]
+    data_offsets: tuple[Size, Size]
+
+
+_decoder = msgspec.json.Decoder(_Tensor)
+
+
 def count_numbers(read: ReadAt, *, is_output_tied: bool = False) -> StoredNumbers:
     """Count what one safetensors file holds.
 
@@ -50,12 +64,12 @@ def count_numbers(read: ReadAt, *, is_output_tied: bool = False) -> StoredNumber
         text = read(8, length)
         if len(text) < length:
             raise ValueError("the file ends within its header")
-        tensors: dict[str, dict[str, Any]] = json.loads(text)
+        tensors = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
         tensors.pop("__metadata__", None)
         if is_output_tied and len(tensors) > 1:
             tensors.pop(_TIED_OUTPUT, None)
-        return sum((_count(tensor) for tensor in tensors.values()), StoredNumbers())
-    except (struct.error, KeyError, TypeError, AttributeError) as exc:
+        return sum((_count(_decoder.decode(tensor)) for tensor in tensors.values()), StoredNumbers())
+    except (struct.error, RecursionError) as exc:
         raise ValueError("no safetensors header") from exc
 
 
@@ -78,11 +92,11 @@ def count_numbers_in(files: list[Path], *, is_output_tied: bool = False) -> Stor
     return total
 
 
-def _count(tensor: dict[str, Any]) -> StoredNumbers:
-    shape: list[int] = tensor["shape"]
-    start, end = tensor["data_offsets"]
-    if tensor["dtype"] not in _FLOATS:
-        return StoredNumbers(other_bytes=end - start)
+def _count(tensor: _Tensor) -> StoredNumbers:
+    shape = tensor.shape
+    start, end = tensor.data_offsets
+    if tensor.dtype not in _FLOATS:
+        return StoredNumbers(other_bytes=max(0, end - start))
     if len(shape) == 4 and shape[:2] == [1, 1] and shape[2] == shape[3]:
         # A causal mask, which old checkpoints of GPT-2 and its kin have among their weights, a tenth of the file.
         return StoredNumbers()
