@@ -40,6 +40,13 @@ def test_a_change_runs_every_make_target_of_the_ci_script() -> None:
     assert re.findall(r"^make (\S+)$", commands("ci.yml"), re.MULTILINE) == wanted
 
 
+def test_a_change_has_every_package_that_the_ci_script_installs() -> None:
+    wanted = set(re.findall(r"missing\+=\(([\w-]+)\)", (ROOT / ".ci" / "run").read_text()))
+    installed = set(re.findall(r"--no-install-recommends (.*)$", commands("ci.yml"), re.MULTILINE)[0].split())
+    # The runners have make and a chromium.
+    assert wanted - {"make", "chromium"} == installed
+
+
 def test_the_night_runs_the_tests_that_take_minutes() -> None:
     assert "make test-long" in commands("nightly.yml").splitlines()
 
