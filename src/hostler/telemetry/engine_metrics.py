@@ -42,7 +42,7 @@ _READINGS = (
         "Of these, those of ended sequences, which others may begin with",
         lambda stats: stats.cache_kept_tokens,
     ),
-    _Reading("hostler_engine_steps", "Steps", lambda stats: stats.num_steps, is_sum=True),
+    _Reading("hostler_engine_steps", "Steps that were made", lambda stats: stats.num_steps, is_sum=True),
     _Reading(
         "hostler_engine_step_sequences",
         "Sequences that a step computed something of; by the steps, the size of their batches",
