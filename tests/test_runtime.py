@@ -1,14 +1,11 @@
 """Where a server listens, and what it says of itself. How it ends is shown end to end."""
 
 import socket
-from typing import Any
 
 import pytest
 
 from hostler import runtime
-from hostler.config import Settings
 from hostler.errors import ServiceError
-from hostler.registry import Registry
 
 
 def test_port_0_is_one_that_the_system_chose() -> None:
@@ -25,20 +22,3 @@ def test_localhost_is_listened_on_by_its_ipv4_address() -> None:
 def test_an_address_of_another_machine_is_refused_with_what_to_set(host: str) -> None:
     with pytest.raises(ServiceError, match=f"cannot listen on {host} port 8000 .*HOST and PORT"):
         runtime.listen(host, 8000)
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, ["0 registered, loaded on demand", "key     not needed (there is none)"]),
-        ({"api_key": "s3cret", "default_model": "gpt2"}, ["loaded on demand; gpt2 is loaded now", "key     needed"]),
-    ],
-)
-def test_the_summary_says_what_a_caller_has_to_know(settings: dict[str, Any], expected: list[str]) -> None:
-    with runtime.listen("127.0.0.1", 0) as listener:
-        summary = runtime.summary(Settings(**settings), Registry({}), listener)
-        port = listener.getsockname()[1]
-
-    assert f"http://127.0.0.1:{port}/docs" in summary
-    assert all(text in summary for text in expected)
-    assert "s3cret" not in summary

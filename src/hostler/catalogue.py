@@ -11,6 +11,7 @@ from hostler.registry import (
     FolderSource,
     HubSource,
     ModelEntry,
+    ModelSpec,
     PackageSource,
     Registry,
     Source,
@@ -18,6 +19,13 @@ from hostler.registry import (
     free_id,
     read_configuration,
 )
+
+_FOUND_IN = "Found in "
+
+
+def is_found(spec: ModelSpec) -> bool:
+    """Whether it is one of those that `discover` found, and not the file's own."""
+    return spec.description.startswith(_FOUND_IN)
 
 
 def read_catalogue(
@@ -83,7 +91,7 @@ def _entry(model: FoundModel, name: str) -> ModelEntry:
         name=name,
         type=model.type,
         size=model.size,
-        description=f"Found in {model.place}",
+        description=f"{_FOUND_IN}{model.place}",
         max_length=model.max_length,
         source=source,
         revision=revision,

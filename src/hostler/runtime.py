@@ -16,7 +16,7 @@ from hostler.config import Settings
 from hostler.errors import ServiceError
 from hostler.gateway import Configuration, Gateway, Occasions
 from hostler.gateway_server import loop_factory
-from hostler.registry import Registry
+from hostler.start_summary import start_summary
 from hostler.systemd import ServiceManager
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def serve(config: Path | None, command_line: dict[str, Any], announce: Callable[
     settings = configuration.settings
     with listen(settings.host, settings.port) as listener:
         gateway = Gateway.of(configuration)
-        started = partial(_announce, settings, gateway.manager.registry, listener, announce)
+        started = partial(_announce, gateway, listener, announce)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(gateway.run([listener], _occasions(started, settings, service_manager)))
         gateway.close()
@@ -78,24 +78,10 @@ def listen(host: str, port: int) -> socket.socket:
         raise ServiceError(problem) from exc
 
 
-def _announce(settings: Settings, registry: Registry, listener: socket.socket, announce: Callable[[str], None]) -> None:
-    if settings.log_format == "human":
-        announce(summary(settings, registry, listener))
-    else:
-        host, port = listener.getsockname()[:2]
-        logger.info("serving host=%s port=%d num_models=%d version=%s", host, port, len(registry), __version__)
-
-
-def summary(settings: Settings, registry: Registry, listener: socket.socket) -> str:
-    """What is printed at start: where it serves what, and whether a key is needed."""
+def _announce(gateway: Gateway, listener: socket.socket, announce: Callable[[str], None]) -> None:
+    settings, manager = gateway.configuration.settings, gateway.manager
     host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    first_model = f"; {settings.default_model} is loaded now" if settings.default_model else ""
-    is_needed = settings.api_key is not None or settings.keys_file.exists()
-    key = "needed" if is_needed else "not needed (there is none)"
-    return (
-        f"Hostler {__version__} serves on {url}\n"
-        f"  models  {len(registry)} registered, loaded on demand{first_model}\n"
-        f"  key     {key}\n"
-        f"  docs    {url}/docs"
-    )
+    if settings.log_format == "human":
+        announce(start_summary(settings, manager.registry, manager.budget, (host, port)))
+    else:
+        logger.info("serving host=%s port=%d num_models=%d version=%s", host, port, len(manager.registry), __version__)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -134,11 +134,11 @@ class Terminal:
     def screen(self) -> str:
         return self._screen.text
 
-    def wait_for(self, text: str) -> str:
-        """Read until the screen has the text; returns the screen."""
+    def wait_for(self, wanted: str | Callable[[str], bool]) -> str:
+        """Read until the screen has the text, or is as wanted; returns the screen."""
         deadline = time.monotonic() + TIMEOUT_S
-        while text not in self.screen:
-            assert self._read(deadline), f"{text!r} never came; the screen:\n{self.screen}"
+        while not (wanted in self.screen if isinstance(wanted, str) else wanted(self.screen)):
+            assert self._read(deadline), f"{wanted!r} never came; the screen:\n{self.screen}"
         return self.screen
 
     def write(self, text: str) -> None:

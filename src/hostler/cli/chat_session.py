@@ -57,7 +57,7 @@ class ChatSession:
         command, _, argument = line[1:].partition(" ")
         if command not in self._commands:
             raise InvalidRequestError(
-                f"there is no command /{command}{did_you_mean(command, self._commands)}; /help lists them all"
+                f"there is no command /{command}; /help lists them all{did_you_mean(command, self._commands)}"
             )
         yield from self._commands[command](argument.strip())
 

@@ -27,13 +27,13 @@ def show(stream: ComparisonStream, models: Sequence[str], console: Console) -> N
     if not has_columns:
         for _ in stream:
             pass
-        console.print("\n\n".join(map(lines, _in_order(stream.answers, models))), soft_wrap=not is_live(console))
+        console.print("\n\n".join(map(lines, in_order(stream.answers, models))), soft_wrap=not is_live(console))
         return
     with Live(console=console, auto_refresh=True, transient=True) as live:
         for piece in stream:
             texts[piece["model_id"]] = texts.get(piece["model_id"], "") + piece["text"]
             live.update(columns({model_id: (model_id, text) for model_id, text in texts.items()}))
-    answers = {answer["model_id"]: (_heading(answer), _text(answer)) for answer in _in_order(stream.answers, models)}
+    answers = {answer["model_id"]: (heading(answer), text(answer)) for answer in in_order(stream.answers, models)}
     console.print(columns(answers))
 
 
@@ -65,15 +65,15 @@ def timings(answer: ComparedAnswer) -> list[str]:
     return facts
 
 
-def _heading(answer: ComparedAnswer) -> str:
+def heading(answer: ComparedAnswer) -> str:
     return "\n".join((answer["model_id"], *timings(answer)))
 
 
-def _text(answer: ComparedAnswer) -> str:
+def text(answer: ComparedAnswer) -> str:
     return answer["error"]["detail"] if answer["error"] is not None else answer["answer"] or ""
 
 
-def _in_order(answers: Sequence[ComparedAnswer], models: Sequence[str]) -> list[ComparedAnswer]:
+def in_order(answers: Sequence[ComparedAnswer], models: Sequence[str]) -> list[ComparedAnswer]:
     """As the models were named: they end in another order."""
     places = {name.casefold(): place for place, name in enumerate(models)}
     return sorted(

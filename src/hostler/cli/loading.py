@@ -7,7 +7,7 @@ from hostler.quantities import format_bytes
 def progress_line(model: str, progress: LoadProgress) -> str:
     """`tiny: downloading 43%, 1.2 GiB of 2.8 GiB, 6 s left`; what is not known is left out."""
     if progress.percent is None and progress.total_bytes is None:
-        return f"{model}: {progress.text}"
+        return progress.text if model in progress.text else f"{model}: {progress.text}"
     words = f"{progress.stage} {progress.percent}%" if progress.percent is not None else progress.stage
     facts = [f"{model}: {words}"]
     if progress.total_bytes is not None:

@@ -42,7 +42,10 @@ def translate(exc: BaseException, source: HubSource, *, has_token: bool) -> Host
     if any(isinstance(error, OfflineModeIsEnabled) for error in chain):
         return ModelLoadError(f"{repo_id} is not in the cache, and HF_HUB_OFFLINE forbids to download it")
     if any(isinstance(error, httpx2.TransportError) for error in chain):
-        return ModelLoadError(f"{repo_id} is not complete in the cache, and the hub cannot be reached to download it")
+        return ModelLoadError(
+            f"{repo_id} is not complete in the cache, and the hub cannot be reached to download it;"
+            " look at the network, HTTPS_PROXY and HF_ENDPOINT"
+        )
     return ModelLoadError(f"{repo_id} could not be downloaded ({type(exc).__name__}); the log says more")
 
 

@@ -1,0 +1,30 @@
+"""How several answers are laid out."""
+
+from typing import Any, cast
+
+from rich.console import Console
+
+from hostler.cli import comparing
+from hostler.protocol.model_answers import ComparedAnswer
+from tests.cli.test_asking import ANSWERED, FAILED
+
+
+def answer(**changes: Any) -> ComparedAnswer:
+    return cast(ComparedAnswer, {**ANSWERED, **changes})
+
+
+def test_columns_stand_side_by_side_with_the_times_of_each() -> None:
+    console = Console(width=100, color_system=None)
+    other = answer(model_id="b", answer="elsewhere")
+    headings = {one["model_id"]: (comparing.heading(one), comparing.text(one)) for one in (answer(), other)}
+    with console.capture() as captured:
+        console.print(comparing.columns(headings))
+    lines = captured.get().splitlines()
+    assert lines[0].split() == ["a", "b"]
+    assert lines[3].split("   ")[0].strip() == "first token after 0.25 s"
+    assert lines[-2].split() == ["there", "elsewhere"]
+
+
+def test_answers_are_in_the_order_of_the_question_by_id_or_name() -> None:
+    ended = [answer(model_id="c", model_name="org/c"), cast(ComparedAnswer, FAILED), answer()]
+    assert [one["model_id"] for one in comparing.in_order(ended, ["ORG/A", "b", "c"])] == ["a", "b", "c"]
