@@ -21,8 +21,7 @@ RUN python -m venv /build/tools \
     && /build/tools/bin/pip install -c constraints.txt hatchling \
     && /build/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist .
 RUN /opt/hostler/bin/pip install -c constraints.txt --only-binary :all: \
-        "$(echo dist/hostler-*.whl)[engine,gunicorn,redis,tracing]" \
-    && /opt/hostler/bin/python -m compileall -q /opt/hostler/lib
+        "$(echo dist/hostler-*.whl)[engine,gunicorn,redis,tracing]"
 
 FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 hostler \
