@@ -72,7 +72,7 @@ class AsyncHostler:
         *,
         max_retries: int = 2,
         max_retry_wait_s: float = 60.0,
-        retry_backoff_s: float = 1.0,
+        retry_backoff_s: float = 0.5,
     ) -> None:
         """What the server turns away for now (429, or 503 with a `Retry-After`) and what does not reach it is sent
         again, up to `max_retries` times, after the time that the server asks for, or else `retry_backoff_s` and then
