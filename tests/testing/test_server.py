@@ -193,3 +193,10 @@ with FakeServer() as server, Hostler(server.url) as client:
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.stdout.strip(), done.returncode) == ("word0", 0), done.stderr
+
+
+def test_a_pair_has_one_score_also_of_a_model_that_makes_vectors(server: FakeServer) -> None:
+    with Hostler(server.url) as client:
+        ranked = client.rerank("who feeds horses", ["bread", "who feeds them"], model="fake-embedding")
+
+    assert [result["index"] for result in ranked] == [1, 0]

@@ -104,7 +104,8 @@ class FakeEngine:
         return self.model.tokenizer
 
     def _read(self, item: PoolingInput, num_values: int) -> bytes:
-        """`n 0.5 0.5 …`, where nothing else was said."""
+        """`n 0.5 0.5 …`, where nothing else was said. A pair has one score, also of a model that makes vectors."""
+        num_values = 1 if isinstance(item, TextPair) else num_values
         values: Sequence[float] = [_overlap(item), *[0.5] * (num_values - 1)]
         if self.model.read is not None:
             texts = (item.text, item.text_pair) if isinstance(item, TextPair) else (_text_of(item),)
