@@ -20,13 +20,7 @@ def fake_server() -> Iterator[FakeServer]:
     """With the models that the pages name."""
     models = {"smollm2-135m": "conversational", "gpt2-small": "text", "all-minilm-l6-v2": "embedding"}
     with FakeServer(models) as server:
-        server.model("all-minilm-l6-v2").read = _read
         yield server
-
-
-def _read(*texts: str) -> list[float]:
-    """A vector of one text, a score of two."""
-    return [1.0] if len(texts) == 2 else [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,6 +1,7 @@
 """Links, the map of the site, and other claims that are held against files."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ LINK = re.compile(r"\]\((?P<target>[^)#:\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 NAV = yaml.safe_load(re.sub(r"!!\S+", "", (ROOT / "mkdocs.yml").read_text()))["nav"]
 
 
+@cache
 def anchors_of(page: Path) -> set[str]:
     """What the headings of a page are linked by, in GitHub's spelling and in MkDocs' alike."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
