@@ -7,12 +7,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from hostler.client import Hostler
 from tests.cli.terminal import Terminal
 from tests.e2e.server_process import HOSTLER, ServerProcess
 from tests.fake_hub import FakeHub
+
+from hostler.client import Hostler
 
 RECORDINGS = Path(__file__).parents[1] / "docs" / "cli" / "recordings"
 ENTRY = "  {0}: {{name: acme/{0}, type: text, size: tiny, description: Random, max_length: 128{1}}}\n"
@@ -74,6 +76,10 @@ def record_models(environment: dict[str, str], server: Hostler) -> None:
     recording.write()
 
 
+def has_prompts(number: int, screen: str) -> bool:
+    return screen.count(">>>") == number
+
+
 def record_chat(environment: dict[str, str], folder: Path) -> None:
     command = "hostler chat --temperature 0 --max-new-tokens 40 --no-history"
     with Terminal([str(HOSTLER), *command.split()[1:]], environment=environment, columns=100) as terminal:
@@ -88,7 +94,7 @@ def record_chat(environment: dict[str, str], folder: Path) -> None:
             ),
             start=1,
         ):
-            terminal.wait_for(lambda screen, number=number: screen.count(">>>") == number)
+            terminal.wait_for(partial(has_prompts, number))
             terminal.write(f"{line}\r")
         terminal.wait_for(lambda screen: "written to" in screen and screen.endswith(">>>"))
         terminal.write("\x04")

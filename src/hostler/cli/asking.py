@@ -79,13 +79,15 @@ def chat(
     """Talk with a model; what is piped in is one message."""
     from hostler.cli import chatting, line_editing
     from hostler.cli.chat_session import ChatSession
-    from hostler.cli.servers import connect
+    from hostler.cli.servers import connect, conversational_model
     from hostler.cli.waiting import WaitLine
 
     options = sampling_options(max_new_tokens, temperature, seed)
     with connect(url, api_key) as server, WaitLine() as line:
-        if model is not None:
-            model = server.info(model)["model_id"]
+        is_typed = sys.stdin.isatty() and not as_json
+        if model is not None or (is_typed and resume is None):
+            # Whoever types is to know before the first message whether somebody listens, and who.
+            model = conversational_model(server, model)
         conversation = server.conversation(model, system=system, path=resume, **options)
         if as_json:
             conversation.ask(sys.stdin.read().strip())
@@ -93,8 +95,7 @@ def chat(
             typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
             return
         session = ChatSession(server, conversation, line.tell)
-        if sys.stdin.isatty():
-            server.health()  # whoever types wants to know before the first message that nobody answers
+        if is_typed:
             chatting.talk(session, line, None if no_history else line_editing.usual_history())
         else:
             chatting.answer_once(session, line)
@@ -200,11 +201,13 @@ def bench(
     """
     from hostler.cli import benching
     from hostler.cli.consoles import plain_console
-    from hostler.cli.servers import connect
+    from hostler.cli.servers import connect, conversational_model
     from hostler.cli.waiting import WaitLine
 
     with connect(url, api_key) as server:
-        model_id = benching.model_to_ask(server, model)
+        model_id = conversational_model(server, model)
+    if model_id is None:
+        raise typer.BadParameter("this key may not look at the models: name one")
     test = benching.Bench(url, api_key, model_id, streams or (1, 4, 8), requests, prompt_words, max_new_tokens)
     with WaitLine() as line:
         measurements = test.run(line)

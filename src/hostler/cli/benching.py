@@ -11,8 +11,7 @@ from rich.table import Table
 from hostler.bench.chat_stream import ChatError, Endpoint
 from hostler.bench.serving_load import Load, LoadGenerator, Measurement
 from hostler.cli.waiting import WaitLine
-from hostler.client import Hostler
-from hostler.errors import ModelNotFoundError, ServiceError
+from hostler.errors import ServiceError
 
 _BAR_WIDTH = 24
 _SHOWN_ERRORS = 3
@@ -71,20 +70,6 @@ class _Progress:
     def note_end(self) -> None:
         self._num_ended += 1
         self._line.tell(f"{self._level}: {self._num_ended} of {self._num_requests} answered")
-
-
-def model_to_ask(server: Hostler, name: str | None) -> str:
-    """Id of the model of that name, or of the first one for conversations.
-
-    Raises:
-        ModelNotFoundError: there is none.
-    """
-    if name is not None:
-        return server.info(name)["model_id"]
-    for model_id, row in server.models().items():
-        if row["type"] == "conversational":
-            return model_id
-    raise ModelNotFoundError("the server has no conversational model; name one that it has")
 
 
 def to_json(bench: Bench, measurements: Sequence[Measurement]) -> str:

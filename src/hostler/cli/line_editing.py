@@ -29,7 +29,7 @@ def edited_lines(
     except ImportError:
         yield
         return
-    completer = _Completer(commands, model_ids)
+    completer = Completer(commands, model_ids)
     readline.set_completer(lambda _, number: completer.complete(readline.get_line_buffer(), number))
     readline.set_completer_delims("")
     # What Apple ships in its place is bound in another way.
@@ -48,7 +48,7 @@ def edited_lines(
                 readline.write_history_file(history)
 
 
-class _Completer:
+class Completer:
     """Asks for the models once, when they are first needed."""
 
     def __init__(self, commands: Sequence[str], model_ids: Callable[[], Iterable[str]]) -> None:

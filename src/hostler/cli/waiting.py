@@ -1,6 +1,5 @@
 """What somebody at a terminal sees while a model is waited for: one line that is replaced, and is gone at the end."""
 
-import sys
 from types import TracebackType
 from typing import Self
 
@@ -27,7 +26,7 @@ class WaitLine:
             text = set_cell_size(line, min(len(line), self._console.width - 1)) if line else ""
             self._write(f"\r{text}\x1b[K")
             self._is_shown = True
-        elif sys.stderr.isatty() and (stage := line.split(" ", 1)[0]) != self._told:
+        elif self._console.file.isatty() and (stage := _without_numbers(line)) != self._told:
             self._told = stage
             self._write(f"{line}\n")
 
@@ -48,3 +47,8 @@ class WaitLine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.clear()
+
+
+def _without_numbers(line: str) -> str:
+    """What stays the same while something goes on."""
+    return " ".join(word for word in line.split() if not any(map(str.isdigit, word)))
