@@ -48,6 +48,10 @@ class FakeHub:
         """Tokens of existing accounts; any other is refused, as the real hub does even for public repositories."""
         self.pause_at: int | None = None
         """Byte of each longer file before which nothing more is sent until `go_on` is set."""
+        self.break_at: int | None = None
+        """Byte of the next longer file at which its connection breaks, once."""
+        self.ignores_range = False
+        """Files are always sent from their beginning."""
         self.paused = threading.Event()
         self.go_on = threading.Event()
         self._repositories: dict[str, _Repository] = {}
@@ -217,6 +221,8 @@ def _handler_for(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             hub.requests.append(request)
             answer = hub.answer(request)
             status, body = answer.status, answer.body
+            if hub.ignores_range:
+                first, wanted = 0, None
             if status == 200 and wanted is not None:
                 status, body = 206, body[first:]
             self.send_response(status)
@@ -230,6 +236,8 @@ def _handler_for(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                 self._send_body(body, first)
 
         def _send_body(self, body: bytes, first: int) -> None:
+            if hub.break_at is not None and hub.break_at < len(body):
+                body, hub.break_at = body[: hub.break_at], None
             pause = hub.pause_at - first if hub.pause_at is not None else len(body)
             with contextlib.suppress(ConnectionError):  # who was to have the rest may have left
                 if not 0 < pause < len(body):

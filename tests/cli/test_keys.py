@@ -33,6 +33,14 @@ def test_a_key_is_printed_alone_and_what_is_kept_is_its_digest(path: Path) -> No
     assert secret not in path.read_text()
 
 
+def test_a_key_that_is_made_and_revoked_is_json_for_programs(path: Path) -> None:
+    made = json.loads(run("create", "alice", "--json", path=path).stdout)
+
+    assert read_keys(path)["alice"].digest == digest_of(made["key"].encode())
+    assert (made["name"], made["scopes"]) == ("alice", ["inference", "read"])
+    assert json.loads(run("revoke", "alice", "--json", path=path).stdout) == {"name": "alice", "revoked": True}
+
+
 def test_a_key_is_made_as_it_is_asked_for(path: Path) -> None:
     options = ["--scope", "inference", "--model", "tiny-*", "--model", "acme/*", "--expires", "2100-01-01"]
     limits = ["--tokens-per-minute", "1000", "--concurrent-requests", "2", "--weight", "3"]

@@ -32,6 +32,7 @@ def test_no_server_is_one_sentence_in_a_narrow_terminal_too(closed_url: str) -> 
     assert terminal.screen == f"hostler: no server answers at {closed_url}: start it with 'hostler serve'"
 
 
+@pytest.mark.long
 def test_a_wrong_key_says_where_the_right_one_goes() -> None:
     with StubServer(ROWS, needs_key=True) as server:
         with Terminal([HOSTLER, "models", "--url", server.url], environment={"HOSTLER_API_KEY": "wrong"}) as terminal:
@@ -41,6 +42,7 @@ def test_a_wrong_key_says_where_the_right_one_goes() -> None:
             assert terminal.wait() == 0
 
 
+@pytest.mark.long
 def test_an_unknown_model_is_one_line_with_the_nearest(server: StubServer) -> None:
     with Terminal([HOSTLER, "chat", "smollm", "--url", server.url]) as terminal:
         assert terminal.wait() == 1
@@ -56,6 +58,7 @@ def test_a_narrow_terminal_keeps_the_columns_that_matter(server: StubServer) -> 
     assert max(map(len, lines)) <= 40
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("term", "environment"), [("dumb", {}), ("xterm-256color", {"NO_COLOR": "1"})])
 def test_without_colour_there_is_none(server: StubServer, term: str, environment: dict[str, str]) -> None:
     with Terminal([HOSTLER, "models", "--url", server.url], term=term, environment=environment) as terminal:
@@ -64,6 +67,7 @@ def test_without_colour_there_is_none(server: StubServer, term: str, environment
     assert "\x1b[3" not in terminal.raw
 
 
+@pytest.mark.long
 def test_a_watched_table_stays_until_it_is_interrupted_and_leaves_the_screen_as_it_was(server: StubServer) -> None:
     with Terminal([HOSTLER, "models", "--watch", "--url", server.url], columns=100) as terminal:
         assert "in flight" in terminal.wait_for("1 of 2 in memory")
@@ -72,6 +76,7 @@ def test_a_watched_table_stays_until_it_is_interrupted_and_leaves_the_screen_as_
     assert terminal.screen.replace("^C", "") == ""
 
 
+@pytest.mark.long
 def test_a_closed_pipe_ends_a_command_in_silence(server: StubServer) -> None:
     for command in (["models", "--url", server.url], ["models", "--file"], ["models", "--json", "--url", server.url]):
         process = subprocess.Popen([HOSTLER, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

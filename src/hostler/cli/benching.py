@@ -127,7 +127,7 @@ def _plot(title: str, measurements: Sequence[Measurement], key: str, mark: str) 
     lines = [title]
     for measurement, value in zip(measurements, values, strict=True):
         bar = mark * max(1, round(_BAR_WIDTH * value / most))
-        lines.append(f"{measurement.level:>5.0f} {bar} {value:.0f}")
+        lines.append(f"{measurement.level:>5.0f} {bar} {value:.3g}")
     return "\n".join(lines)
 
 

@@ -47,6 +47,7 @@ def create(
     weight: Annotated[float, typer.Option(min=0.01, max=100, help="Its share of a busy model beside others.")] = 1.0,
     keys_file: KeysFile = None,
     config: RegistryOption = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key and print it. It is shown this once: what is kept does not tell it."""
     from hostler.keys_file import changing, check_name
@@ -72,6 +73,9 @@ def create(
         if name in present:
             raise ConfigError(f"{path} has a key named {name!r}; revoke it first, or choose another name")
         present[name] = key
+    if as_json:
+        typer.echo(json.dumps({**_row(key), "key": secret}, indent=2))
+        return
     typer.echo(f"{name}: written to {path}; the key itself, which is shown this once:", err=True)
     typer.echo(secret)
 
@@ -96,7 +100,7 @@ def list_keys(keys_file: KeysFile = None, config: RegistryOption = None, as_json
 
 @app.command()
 @reports_errors
-def revoke(name: Name, keys_file: KeysFile = None, config: RegistryOption = None) -> None:
+def revoke(name: Name, keys_file: KeysFile = None, config: RegistryOption = None, as_json: AsJson = False) -> None:
     """Take a key away."""
     from hostler.keys_file import changing
 
@@ -106,7 +110,7 @@ def revoke(name: Name, keys_file: KeysFile = None, config: RegistryOption = None
     with changing(path) as present:
         if present.pop(name, None) is None:
             raise NotFoundError(f"{path} has no key named {name[:100]!r}; 'hostler keys list' names them")
-    typer.echo(f"{name}: revoked")
+    typer.echo(json.dumps({"name": name, "revoked": True}) if as_json else f"{name}: revoked")
 
 
 def _path(keys_file: Path | None, config: Path | None) -> Path:

@@ -7,12 +7,12 @@ that place once it is whole; huggingface_hub finds it there and fetches it no mo
 import hashlib
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from io import BufferedWriter
 from pathlib import Path
+from time import sleep
 
 import httpx2
 import huggingface_hub
@@ -163,7 +163,7 @@ def _grow(model: RemoteModel, file: RemoteFile, hub: HubAccess, on_bytes: OnByte
                 if num_failures == _MAX_TRIES:
                     raise
                 # A line that is down comes back, or does not; nothing tells when.
-                time.sleep(_PAUSE_S)
+                sleep(_PAUSE_S)
     if file.partial.stat().st_size != file.num_bytes or (began_at and not _is_intact(file)):
         file.partial.unlink()
         raise ModelLoadError(f"{file.name} of {model.source.repo_id} came damaged and was thrown away; pull it again")
