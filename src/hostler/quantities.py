@@ -60,10 +60,10 @@ def parse_bytes(value: object) -> int:
     match = None if isinstance(value, bool) else _AMOUNT.fullmatch(str(value).strip())
     if match is None or match[2].upper() not in _BYTES:
         raise ValueError("Input should be a number of bytes, or one with a unit such as '8GiB'")
-    num_bytes = int(float(match[1]) * _BYTES[match[2].upper()])
-    if num_bytes <= 0:
-        raise ValueError("Input should be more than no bytes")
-    return num_bytes
+    num_bytes = float(match[1]) * _BYTES[match[2].upper()]
+    if not 1 <= num_bytes < 2**63:
+        raise ValueError("Input should be more than no bytes, and less than 8 EiB")
+    return int(num_bytes)
 
 
 def parse_memory_budget(value: object) -> MemoryBudget:

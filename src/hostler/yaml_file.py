@@ -54,7 +54,8 @@ def read_yaml(
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 1
         raise ConfigError(f"{path}, line {line}: is not valid YAML: {exc.problem}") from exc
-    except (yaml.YAMLError, ValueError) as exc:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError) as exc:
+        # The last ones for a tag, such as `!!bool`, of a value that is no such thing.
         raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(exc).split())}") from exc
     except RecursionError as exc:
         raise ConfigError(f"{path}: is not valid YAML: nested too deeply") from exc

@@ -7,7 +7,7 @@ from hostler.config import Settings
 from hostler.errors import ConfigError
 from hostler.keys import Key, Scope, digest_of
 from hostler.keys_file import changing
-from hostler.server.keyring import Keyring
+from hostler.server.keyring import MAX_SHOWN, Keyring
 
 
 def add(path: Path, name: str, *, expires_at: float | None = None) -> None:
@@ -107,3 +107,9 @@ def test_a_server_does_not_start_with_a_file_of_keys_that_cannot_be_used(path: P
     path.write_text("keys: 1")
     with pytest.raises(ConfigError, match="must be a mapping"):
         Keyring(Settings(keys_file=path))
+
+
+def test_no_more_keys_of_one_request_are_looked_at_than_it_may_have(path: Path) -> None:
+    keyring = Keyring(Settings(api_key="s", keys_file=path))
+    assert keyring.find([*[b"wrong"] * (MAX_SHOWN - 1), b"s"]) is not None
+    assert keyring.find([*[b"wrong"] * MAX_SHOWN, b"s"]) is None

@@ -43,7 +43,7 @@ def read_answer(content: bytes, answer_type: type[Answer]) -> Answer:
         return cast(Answer, content.decode(errors="replace"))
     try:
         return msgspec.json.decode(content, type=answer_type)
-    except msgspec.DecodeError as exc:
+    except (ValueError, RecursionError) as exc:  # msgspec's own errors, and of bytes that are no text
         raise ServiceError(f"the server answered something unexpected ({exc}): is it Hostler?") from exc
 
 
@@ -55,7 +55,7 @@ def read_error(status: int | None, content: bytes, headers: Mapping[str, str] | 
     headers = headers or {}
     try:
         body = msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         body = None
     error = _error_in(body if isinstance(body, dict) else {}, status)
     error.status = status
@@ -94,10 +94,14 @@ def _describe(problem: object) -> str:
     """One entry of a validation error: `body.temperature: Input should be …`."""
     if not isinstance(problem, dict):
         return str(problem)
-    return f"{'.'.join(str(part) for part in problem.get('loc', ()))}: {problem.get('msg')}"
+    return f"{'.'.join(map(str, _location_of(problem)))}: {problem.get('msg')}"
 
 
 def _param_of(problems: list[object]) -> str | None:
-    first = problems[0] if problems else None
-    location = first.get("loc") if isinstance(first, dict) else None
+    location = _location_of(problems[0]) if problems else []
     return str(location[-1]) if location else None
+
+
+def _location_of(problem: object) -> list[object]:
+    location = problem.get("loc") if isinstance(problem, dict) else None
+    return location if isinstance(location, list) else []

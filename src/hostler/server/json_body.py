@@ -66,14 +66,23 @@ class JsonBody(Generic[Body]):
         if value is None and self.may_be_empty:
             return self.model()
         ignored = IgnoredFields() if settings.unknown_fields == "ignore" else None
-        try:
-            body = self.model.model_validate(value, context=ignored)
-        except ValidationError as exc:
-            raise RequestValidationError(_problems(exc, self.model)) from exc
+        body = validated(value, self.model, ignored)
         if ignored is not None and ignored.names:
             names = ",".join(repr(name[:MAX_NAME_CHARS]) for name in sorted(ignored.names)[:MAX_NAMES])
             logger.info("unknown_fields_ignored request_id=%s fields=%s", request.state.request_id, names)
         return body
+
+
+def validated(value: object, model: type[Body], ignored: IgnoredFields | None = None) -> Body:
+    """`ignored`: takes the unknown fields, which are refused where it is `None`.
+
+    Raises:
+        RequestValidationError: the value is not what the model takes.
+    """
+    try:
+        return model.model_validate(value, context=ignored)
+    except ValidationError as exc:
+        raise RequestValidationError(_problems(exc, model)) from exc
 
 
 def parse_json(content: bytes) -> Any:

@@ -51,5 +51,5 @@ class FrameDecoder(Generic[Message]):
             del self._buffer[: _HEADER.size + length]
             try:
                 yield self._decoder.decode(body)
-            except msgspec.DecodeError as exc:
+            except (ValueError, RecursionError) as exc:  # msgspec's own errors, and of text that is none
                 raise ServiceError("an unreadable message on a worker's socket") from exc

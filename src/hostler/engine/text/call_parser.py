@@ -16,22 +16,30 @@ Pattern = Any
 PENDING = object()
 """Instead of a match: that is not known yet."""
 
+MAX_UNCLOSED = 32
+"""Objects that an answer ends within, which are looked through for others: each costs a look at all that follows."""
+
 _STRING = r'"(?P<{0}>[^"\\]{{1,128}})"'
-_BEGINNING = regex.compile(
-    r'\s*\{\s*(?:"(?:type|id)"\s*:\s*"[^"\\]{0,128}"\s*,\s*){0,2}"name"\s*:\s*'
+
+
+def _pattern(text: str) -> Pattern:
+    """In which `~` is white space. Possessive, lest much of it is divided in every way between two; bounded, since all
+    of it is looked at again with each piece."""
+    return regex.compile(text.replace("~", r"\s{0,256}+"))
+
+
+_BEGINNING = _pattern(
+    r'~\{~(?:"(?:type|id)"~:~"[^"\\]{0,128}"~,~){0,2}"name"~:~'
     + _STRING.format("name")
-    + r'\s*,\s*"(?:arguments|parameters)"\s*:\s*(?P<arguments>\{)'
+    + r'~,~"(?:arguments|parameters)"~:~(?P<arguments>\{)'
 )
 """Of a call whose arguments can be told as they come; of others the whole object has to be there."""
-_FIRST_KEY = regex.compile(r'\s*\{\s*"(?:name|type|id|function|arguments|parameters)"')
-_OBJECT = regex.compile(r"\s*\{")
-_LIST = regex.compile(r"\s*\[\s*(?=\{)")
-# Possessive, lest white space without end is divided in every way between the two.
-_NAMED = regex.compile(
-    r"\s*+(?P<name>[\w.-]{1,128}+)\s*+(?:\[CALL_ID\]\s*+\w{0,64}+\s*+)?(?:\[ARGS\]\s*+)?(?P<arguments>\{)"
-)
-_NEXT = regex.compile(r"\s*+[,;]?\s*+(?=\{)")
-_LIST_END = regex.compile(r"\s*\]")
+_FIRST_KEY = _pattern(r'~\{~"(?:name|type|id|function|arguments|parameters)"')
+_OBJECT = _pattern(r"~\{")
+_LIST = _pattern(r"~\[~(?=\{)")
+_NAMED = _pattern(r"~(?P<name>[\w.-]{1,128}+)~(?:\[CALL_ID\]~\w{0,64}+~)?(?:\[ARGS\]~)?(?P<arguments>\{)")
+_NEXT = _pattern(r"~[,;]?~(?=\{)")
+_LIST_END = _pattern(r"~\]")
 _LINE = regex.compile(r"(?:\A|\n)[^\S\n]*(?P<bracket>[\[{])")
 
 
@@ -45,13 +53,17 @@ class CallParser:
         self._names = names
         self._is_parallel = is_parallel
         self._is_over = False
-        self._closer: Pattern = regex.compile(r"\s*" + regex.escape(syntax.closer)) if syntax.closer else None
+        self._closer: Pattern = _pattern("~" + regex.escape(syntax.closer)) if syntax.closer else None
         self._step: Callable[[], bool] = self._in_text
         """Reads on in the buffer; whether it came anywhere."""
         self._buffer = ""
         self._is_last = False
         self._new = Parsed()
         self._num_calls = 0
+        self._num_unclosed = 0
+        """Objects that the answer has ended within."""
+        self._blank = ""
+        """White space before the buffer, which is text if more text follows it."""
         self._is_blank_line = True
         """Whether the line that the text ends with has nothing on it."""
         self._before_call = ""
@@ -83,19 +95,29 @@ class CallParser:
         start, end = self._opener()
         if start is not None:
             text = self._buffer[:start].rstrip()
-            self._say(text)
+            before = self._blank + self._buffer[:end]
+            num_chars = len(self._blank) + len(text) if text else 0
+            self._blank = ""
+            self._say(before[:num_chars])
             self._is_marked = end > start
-            self._before_call = self._buffer[len(text) : end]
+            self._before_call = before[num_chars:]
             self._buffer = self._buffer[end:]
             self._is_listed = False
             self._step = self._at_call
             return True
-        text = self._buffer if self._is_last else self._buffer[: len(self._buffer) - self._num_of_opener()]
+        num_chars = len(self._buffer) - (0 if self._is_last else self._num_of_opener())
+        text = self._buffer[:num_chars]
+        self._buffer = self._buffer[num_chars:]
         if self._num_calls or not self._is_last:
             # White space before a call, and after the last one, belongs to nothing.
-            text = text.rstrip()
-        self._say(text)
-        self._buffer = self._buffer[len(text) :]
+            said = text.rstrip()
+            if said:
+                self._say(self._blank + said)
+                self._blank = ""
+            self._blank += text[len(said) :]
+        else:
+            self._say(self._blank + text)
+            self._blank = ""
         return False
 
     def _opener(self) -> tuple[int | None, int]:
@@ -108,7 +130,8 @@ class CallParser:
 
     def _bare(self) -> int:
         match = _LINE.search(self._buffer)
-        if match and not match[0].startswith("\n") and not self._is_blank_line:
+        is_blank_line = self._is_blank_line or "\n" in self._blank
+        if match and not match[0].startswith("\n") and not is_blank_line:
             match = _LINE.search(self._buffer, 1)
         return int(match.start("bracket")) if match else -1
 
@@ -161,6 +184,15 @@ class CallParser:
         self._step = self._in_text
         return True
 
+    def _give_up(self) -> bool:
+        """The answer ends within the object."""
+        self._num_unclosed += 1
+        if self._num_unclosed <= MAX_UNCLOSED:
+            return self._give_back()
+        self._say(self._before_call + self._buffer)
+        self._buffer = ""
+        return False
+
     def _begin(self, match: Any, *, is_object: bool) -> bool:
         """`is_object`: the arguments stand in an object that has to end as well."""
         if not self._is_marked and match["name"] not in self._names:
@@ -209,7 +241,7 @@ class CallParser:
         end = self._span.feed(self._buffer[self._num_spanned :])
         if end is None:
             self._num_spanned = len(self._buffer)
-            return self._is_last and self._give_back()
+            return self._is_last and self._give_up()
         end += self._num_spanned
         call = _read_call(self._buffer[:end])
         if call is None or not (self._is_marked or call[0] in self._names):
