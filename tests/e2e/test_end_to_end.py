@@ -87,10 +87,11 @@ async def test_one_prompt_goes_to_several_models_and_many_to_one(server: ServerP
     async with AsyncHostler(server.url) as client:
         compared = await client.compare([EMBEDDED, TINY], "The hostler", max_new_tokens=3)
         prompts = [f"Horse number {number}" for number in range(6)]
-        answers = await client.batch(TINY, prompts, concurrency=3, max_new_tokens=3)
+        items = await client.batch(TINY, prompts, concurrency=3, max_new_tokens=3)
 
     assert [(answer["model_id"], answer["completion_tokens"]) for answer in compared] == [(EMBEDDED, 3), (TINY, 3)]
-    assert all(answer["generated_text"][0].startswith(text) for text, answer in zip(prompts, answers, strict=True))
+    assert [item.prompt for item in items] == prompts
+    assert all(item.answer["generated_text"][0].startswith(text) for text, item in zip(prompts, items, strict=True))
 
 
 def test_the_command_line_lists_what_the_server_has(server: ServerProcess) -> None:
