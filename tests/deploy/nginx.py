@@ -30,6 +30,11 @@ worker_processes 1;
 events {{}}
 http {{
     access_log off;
+    # As some have it for all sites: it holds back what comes in small pieces, unless a site's own file prevents that.
+    gzip on;
+    gzip_types text/event-stream;
+    gzip_proxied any;
+    gzip_min_length 0;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;

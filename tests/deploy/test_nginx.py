@@ -65,6 +65,7 @@ async def test_each_token_arrives_before_the_next_one_is_made(tmp_path: Path) ->
         words = []
         async with client.stream("POST", CHAT_PATH, json=STREAM) as response:
             assert "x-accel-buffering" not in response.headers  # it was for nginx
+            assert response.headers["content-encoding"] == "gzip"
             async for line in response.aiter_lines():
                 if '"content":"word' in line:
                     words.append(json.loads(line.removeprefix("data: "))["choices"][0]["delta"]["content"].strip())
