@@ -61,7 +61,13 @@ def test_nothing_is_installed_where_all_is_there(machine: Machine) -> None:
         machine.add(program)
 
     assert machine.run().returncode == 0
-    assert machine.called() == ["make test", "make test-browser", "make test-clients"]
+    assert machine.called() == [
+        "make test",
+        "make fuzz FUZZ_SECONDS=2",
+        "make docs",
+        "make test-browser",
+        "make test-clients",
+    ]
 
 
 def test_what_is_missing_is_installed_before_anything_is_made(machine: Machine) -> None:

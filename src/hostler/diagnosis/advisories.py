@@ -1,4 +1,4 @@
-"""Versions of packages with published holes that matter here."""
+"""Versions of packages with published holes in what Hostler uses of them."""
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -23,8 +23,9 @@ ADVISORIES = (
     Advisory("transformers", "5.3.0", "CVE-2026-4372", "a model's config.json may run code, trust_remote_code or not"),
     Advisory("starlette", "1.0.1", "CVE-2026-48710", "a malformed Host header may hide which path is asked for"),
     Advisory("torch", "2.6.0", "CVE-2025-32434", "pickled weights may run code although only weights are read"),
+    Advisory("torch", "2.10.0", "CVE-2026-24747", "pickled weights may corrupt memory although only weights are read"),
+    Advisory("sentencepiece", "0.2.1", "CVE-2026-1260", "a tokenizer's model file may corrupt memory"),
     Advisory("jinja2", "3.1.6", "CVE-2025-27516", "a chat template may leave its sandbox"),
-    Advisory("h11", "0.16.0", "CVE-2025-43859", "requests may be smuggled past a proxy"),
 )
 
 
