@@ -41,8 +41,8 @@ def page() -> str:
         "Settings, keys and variables",
         _LEAD,
         "## Settings",
-        "“at once”: a [reload](../configuration.md#changes-while-it-runs) puts it in force; all others need a restart.",
-        table(["setting", "default", "variable", "values", "at once", "meaning"], map(_setting, _effective())),
+        "*At once*: a [reload](../configuration.md#changes-while-it-runs) puts it in force; all others need a restart.",
+        table(["setting, variable", "default", "values", "meaning"], map(_setting, _effective())),
         "## Accepted without effect",
         "From older files; each is a warning at the start.",
         table(["setting", "instead"], ([code(name), remedy] for name, remedy in WITHOUT_EFFECT.items())),
@@ -64,15 +64,12 @@ def _effective() -> list[str]:
 def _setting(name: str) -> list[str]:
     field = Settings.model_fields[name]
     variables = ", ".join(code(alias.upper()) for alias in _names(name, field))
-    if name in ENVIRONMENT_ONLY:
-        variables += " alone"
+    meaning = paragraph(field_docstrings(Settings).get(name))
     return [
-        code(name),
+        variables if name in ENVIRONMENT_ONLY else f"{code(name)} {variables}",
         _default(field),
-        variables,
         _values(Settings, name),
-        "yes" if name in LIVE else "",
-        paragraph(field_docstrings(Settings).get(name)),
+        f"{meaning} *At once.*" if name in LIVE else meaning,
     ]
 
 
