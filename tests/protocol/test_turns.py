@@ -53,3 +53,25 @@ def test_texts_of_the_same_role_in_a_row_are_one_message() -> None:
     turns.say("user", "c")
 
     assert [(message.role, message.content) for message in turns.messages()] == [("system", "a\nb"), ("user", "c")]
+
+
+def test_texts_without_number_are_joined_once() -> None:
+    """Joined one by one they would take hours, in which nobody else is served."""
+    turns = Turns()
+    for _ in range(300_000):
+        turns.say("user", "a" * 100)
+
+    (message,) = turns.messages()
+    assert len(message.content) == 300_000 * 101 - 1
+
+
+def test_what_another_says_ends_what_the_assistant_has_begun() -> None:
+    turns = Turns()
+    for piece in ("think", "answer"):
+        turns.say("user", "hi")
+        getattr(turns, piece)("hm")
+    turns.say("user", "so")
+    turns.call(CALL)
+
+    roles = [message.role for message in turns.messages()]
+    assert roles == ["user", "assistant", "user", "assistant", "user", "assistant"]

@@ -14,34 +14,36 @@ class Turns:
         self._messages: list[ChatMessage] = []
         self._functions: dict[str, str] = {}
         """By the id of a call, the function that it called."""
+        self._said: tuple[Literal["system", "user"], list[str]] | None = None
+        """By whom, and its texts: the message of another's that is being put together."""
         self._thoughts: list[str] = []
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
-        """These three are of the assistant's message that is being put together."""
+        """These three are of an assistant's."""
 
     def say(self, role: Literal["system", "user"], text: str) -> None:
         """What a system or a user says; a further text of the same role continues the one before."""
-        self._end_assistant()
-        last = self._messages[-1] if self._messages else None
-        if last is not None and last.role == role:
-            self._messages[-1] = ChatMessage(role=role, content=f"{last.content}\n{text}")
-        else:
-            self._messages.append(ChatMessage(role=role, content=text))
+        if self._said is None or self._said[0] != role:
+            self._end_message()
+            self._said = role, []
+        self._said[1].append(text)
 
     def think(self, text: str) -> None:
         """What an assistant thought. It begins a message, unless the last piece was a thought as well."""
-        if self._texts or self._calls:
-            self._end_assistant()
+        if self._said or self._texts or self._calls:
+            self._end_message()
         self._thoughts.append(text)
 
     def answer(self, text: str) -> None:
         """What an assistant said."""
-        if self._calls:
-            self._end_assistant()
+        if self._said or self._calls:
+            self._end_message()
         self._texts.append(text)
 
     def call(self, call: ToolCall) -> None:
         """What an assistant called."""
+        if self._said:
+            self._end_message()
         self._calls.append(call)
         self._functions[call.id] = call.name
 
@@ -57,17 +59,20 @@ class Turns:
                 " too",
                 param=param,
             )
-        self._end_assistant()
+        self._end_message()
         self._messages.append(
             ChatMessage(role="tool", content=text, name=self._functions[call_id], tool_call_id=call_id)
         )
 
     def messages(self) -> list[ChatMessage]:
         """All of it. Nothing may be added after that."""
-        self._end_assistant()
+        self._end_message()
         return self._messages
 
-    def _end_assistant(self) -> None:
+    def _end_message(self) -> None:
+        if self._said is not None:
+            role, texts = self._said
+            self._messages.append(ChatMessage(role=role, content="\n".join(texts)))
         if self._thoughts or self._texts or self._calls:
             self._messages.append(
                 ChatMessage(
@@ -77,4 +82,4 @@ class Turns:
                     tool_calls=self._calls,
                 )
             )
-        self._thoughts, self._texts, self._calls = [], [], []
+        self._said, self._thoughts, self._texts, self._calls = None, [], [], []
