@@ -1,11 +1,12 @@
 """A random model that is made to call tools, in the form of each family; and what is made of what it might say."""
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import Any
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 from hostler.engine.beams.search import Hypothesis
 from hostler.engine.text.output_processor import OutputProcessor
@@ -28,7 +29,6 @@ FORMS: dict[str, str | None] = {
     **chat_templates.OF_TOOLS,
     "words": chat_templates.CHATML,
     "none": None,
-    "reasoning": chat_templates.REASONING,
 }
 SPECIAL = ["[TOOL_CALLS]", "[ARGS]", "<|python_tag|>", "[THINK]", "[/THINK]", "<other>"]
 SAID = {
@@ -49,10 +49,15 @@ class Model:
         tiny.tokenizer.add_special_tokens({"additional_special_tokens": SPECIAL})
         tiny.model.resize_token_embeddings(len(tiny.tokenizer))
 
+    @property
+    def unthinking(self) -> dict[int, float]:
+        """A `logit_bias` with which it does not begin to think."""
+        return {self.tiny.tokenizer.convert_tokens_to_ids("[THINK]"): -100.0}
+
     def engine(self, template: str | None) -> TinyEngine:
         self.tiny.tokenizer.chat_template = template
         self.tiny.__dict__.pop("limits", None)
-        self.tiny.limits = replace(self.tiny.limits, max_model_len=2048)
+        self.tiny.limits = dataclasses.replace(self.tiny.limits, max_model_len=2048)
         return TinyEngine(self.tiny)
 
     def reads(self, template: str | None, prompt: ChatPrompt, text: str, **params: Any) -> tuple[Read, FinishReason]:
@@ -92,9 +97,10 @@ def asked(tools: list[Tool] = TOOLS, **tool_use: Any) -> ChatPrompt:
 @pytest.mark.parametrize("form", FORMS)
 def test_calls_that_are_asked_for_parse_and_fit_their_schemas_in_every_form(form: str, model: Model) -> None:
     engine = model.engine(FORMS[form])
-    engine.add(0, asked(is_required=True), SamplingParams(n=2, seed=1, max_tokens=900))
-    engine.add(1, asked(is_required=True, is_parallel=False), SamplingParams(temperature=0, max_tokens=300))
-    engine.add(2, asked(is_required=True, name="point", is_parallel=False), SamplingParams(seed=2, max_tokens=300))
+    params = SamplingParams(max_tokens=300, logit_bias=model.unthinking)
+    engine.add(0, asked(is_required=True), replace(params, n=2, seed=1, max_tokens=900))
+    engine.add(1, asked(is_required=True, is_parallel=False), replace(params, temperature=0))
+    engine.add(2, asked(is_required=True, name="point", is_parallel=False), replace(params, seed=2))
     engine.run()
 
     assert engine.failures == {}
@@ -196,7 +202,8 @@ def test_a_format_may_stand_beside_tools(model: Model) -> None:
     number = Constraint(kind=ConstraintKind.JSON_SCHEMA, text=json.dumps(POINT), param="response_format")
     engine = model.engine(chat_templates.HERMES)
     for seed in range(6):
-        engine.add(seed, asked(is_parallel=False), SamplingParams(seed=seed, max_tokens=200, constraint=number))
+        params = SamplingParams(seed=seed, max_tokens=200, constraint=number, logit_bias=model.unthinking)
+        engine.add(seed, asked(is_parallel=False), params)
     engine.run()
 
     answers = [joined(engine.sequences[seed, 0].deltas) for seed in range(6)]
@@ -215,7 +222,8 @@ def test_a_response_template_is_read_and_where_a_call_is_asked_for_json_is(model
             chat_templates.HERMES, asked(), '<thought>Hm.</thought>Well.<call>point{"x": 1, "y": "a"}</call>'
         )
         engine = model.engine(chat_templates.HERMES)
-        engine.add(0, asked(is_required=True, is_parallel=False), SamplingParams(seed=1, max_tokens=300))
+        params = SamplingParams(seed=1, max_tokens=300, logit_bias=model.unthinking)
+        engine.add(0, asked(is_required=True, is_parallel=False), params)
         engine.run()
     finally:
         del model.tiny.tokenizer.response_template

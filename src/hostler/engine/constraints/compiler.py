@@ -13,9 +13,11 @@ from transformers import PreTrainedTokenizerBase
 from hostler.engine.constraints.closing import closed
 from hostler.engine.constraints.endless import check_ends
 from hostler.engine.constraints.matcher import GrammarMatcher
+from hostler.engine.constraints.thought import after_thought
 from hostler.engine.constraints.tool_calls import Grammar, calls_grammars, either
 from hostler.engine.constraints.vocabulary import Vocabulary
 from hostler.engine.text.call_syntax import CallSyntax
+from hostler.engine.text.reasoning import Thinking
 from hostler.errors import InvalidRequestError
 from hostler.tools import ToolUse
 from hostler.types import Constraint, ConstraintKind
@@ -61,15 +63,21 @@ class ConstraintCompiler:
         self._may_begin_with_space = False
         self._compiled: OrderedDict[Hashable, GrammarMatcher] = OrderedDict()
 
-    def compile(self, constraint: Constraint) -> GrammarMatcher:
-        """At the beginning of the text; to be forked for each sequence.
+    def compile(self, constraint: Constraint, thinking: Thinking | None = None) -> GrammarMatcher:
+        """At the beginning of the text; to be forked for each sequence. `thinking`: what may stand before it.
 
         Raises:
             InvalidRequestError: the grammar is wrong, too large, or asks for what is not supported; names the field.
         """
-        return self._kept(constraint, constraint.param, lambda: [_grammar_of(constraint)])
+        return self._kept(constraint, constraint.param, lambda: [_grammar_of(constraint)], thinking)
 
-    def compile_calls(self, tool_use: ToolUse, syntax: CallSyntax, instead: Constraint | None = None) -> GrammarMatcher:
+    def compile_calls(
+        self,
+        tool_use: ToolUse,
+        syntax: CallSyntax,
+        instead: Constraint | None = None,
+        thinking: Thinking | None = None,
+    ) -> GrammarMatcher:
         """The same of an answer that is calls of tools, or else what `instead` says.
 
         Raises:
@@ -80,18 +88,23 @@ class ConstraintCompiler:
             calls = calls_grammars(tool_use, syntax, self._special_token_id, _grammar_of_schema)
             return calls if instead is None else either([_grammar_of(instead)], calls)
 
-        return self._kept((msgspec.json.encode(tool_use), syntax, instead), tool_use.param, grammars)
+        return self._kept((msgspec.json.encode(tool_use), syntax, instead), tool_use.param, grammars, thinking)
 
-    def _kept(self, key: Hashable, param: str, grammars: Callable[[], list[Grammar]]) -> GrammarMatcher:
+    def _kept(
+        self, asked: Hashable, param: str, grammars: Callable[[], list[Grammar]], thinking: Thinking | None
+    ) -> GrammarMatcher:
+        key = (asked, thinking)
         if key in self._compiled:
             self._compiled.move_to_end(key)
         else:
-            self._compiled[key] = self._compile(param, grammars)
+            self._compiled[key] = self._compile(param, grammars, thinking)
             if len(self._compiled) > MAX_KEPT:
                 self._compiled.popitem(last=False)
         return self._compiled[key]
 
-    def _compile(self, param: str, grammars_of: Callable[[], list[Grammar]]) -> GrammarMatcher:
+    def _compile(
+        self, param: str, grammars_of: Callable[[], list[Grammar]], thinking: Thinking | None
+    ) -> GrammarMatcher:
         """`grammars_of`: the first is that of the text; raises ValueError."""
         tokenizer = self._tokenizer_for_grammars(param)
         try:
@@ -101,6 +114,13 @@ class ConstraintCompiler:
         if self._may_begin_with_space:
             text, *others = grammars
             grammars = [{"lark_grammar": 'start: " "? @text'}, {**text, "name": "text"}, *others]
+        compiled = self._checked(param, tokenizer, grammars)
+        if thinking is None:
+            return compiled
+        # Checked by itself first: a thought can always be written, whatever is to come after it.
+        return self._checked(param, tokenizer, after_thought(grammars, thinking, self._special_token_id))
+
+    def _checked(self, param: str, tokenizer: LLTokenizer, grammars: list[Grammar]) -> GrammarMatcher:
         matcher = LLMatcher(tokenizer, json.dumps({"grammars": grammars}), log_level=0, limits=LIMITS)
         compiled = GrammarMatcher(matcher, param)
         # Some grammars show what is wrong with them only now; and what is computed here, no step of others waits for.

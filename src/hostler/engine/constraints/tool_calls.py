@@ -27,12 +27,12 @@ def calls_grammars(
         ValueError: a schema is none, or has no end.
     """
     tools = [tool for tool in tool_use.tools if tool_use.name in (None, tool.name)]
-    rules = dict(_rules(tools, syntax, lambda mark: _mark(mark, token_id_of(mark))))
+    rules = dict(_rules(tools, syntax, lambda mark: written_mark(mark, token_id_of(mark))))
     most = MAX_CALLS - 1 if tool_use.is_parallel else 0
     calls = f"call ({json.dumps(syntax.separator)} call){{0,{most}}}" if syntax.separator else f"call{{1,{most + 1}}}"
     start = calls if most else "call"
     if syntax.is_list:
-        start = f'{_mark(syntax.opener, token_id_of(syntax.opener))} "[" {start} "]"'
+        start = f'{written_mark(syntax.opener, token_id_of(syntax.opener))} "[" {start} "]"'
     lark = "\n".join(f"{name}: {rule}" for name, rule in {"start": start, **rules}.items())
     return [
         {"lark_grammar": lark},
@@ -68,7 +68,8 @@ def _call(syntax: CallSyntax, mark: Callable[[str], str]) -> str:
     return f"{mark(syntax.opener)} function" if syntax.name_end else "function"
 
 
-def _mark(mark: str, token_id: int | None) -> str:
+def written_mark(mark: str, token_id: int | None) -> str:
+    """A mark in a grammar in Lark's form. `token_id`: of the special token that it is; `None`: it is text."""
     return json.dumps(mark) if token_id is None else f"<[{token_id}]>"
 
 

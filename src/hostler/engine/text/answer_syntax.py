@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hostler.engine.text.call_syntax import CallSyntax
-from hostler.engine.text.reasoning import ReasoningMarks
+from hostler.engine.text.reasoning import Thinking
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,8 @@ class AnswerSyntax:
     names: frozenset[str] = frozenset()
     """Of the tools."""
     is_parallel: bool = True
-    reasoning: ReasoningMarks | None = None
+    thinking: Thinking | None = None
     """`None`: nothing in it is reasoning."""
-    has_begun_reasoning: bool = False
-    """The prompt has the mark with which it begins."""
     response_template: ResponseTemplate | None = None
     """Says all of it, where it is there."""
 
@@ -40,6 +38,6 @@ class AnswerSyntax:
         if self.response_template is not None:
             return True
         marks = set() if self.calls is None else set(self.calls.marks)
-        if self.reasoning is not None:
-            marks |= {self.reasoning.opener, self.reasoning.closer}
+        if self.thinking is not None:
+            marks |= {self.thinking.marks.opener, self.thinking.marks.closer}
         return special_token in marks

@@ -64,6 +64,6 @@ def new_parser(syntax: AnswerSyntax) -> AnswerParser:
     parser: AnswerParser = PlainText()
     if syntax.calls is not None:
         parser = CallParser(syntax.calls, syntax.names, is_parallel=syntax.is_parallel)
-    if syntax.reasoning is not None:
-        parser = ReasoningParser(syntax.reasoning, parser, has_begun=syntax.has_begun_reasoning)
+    if (thinking := syntax.thinking) is not None:
+        parser = ReasoningParser(thinking.marks, parser, has_begun=thinking.has_begun)
     return parser

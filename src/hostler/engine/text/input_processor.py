@@ -109,7 +109,7 @@ class InputProcessor:
             self._sequence(request_id, index, token_ids, max_tokens, params, priority)
             for index in range(1 if is_search else params.n)
         ]
-        matcher = self._matcher(prompt, params)
+        matcher = self._matcher(prompt, token_ids, params)
         syntax = self._syntax(prompt, token_ids, is_constrained=matcher is not None)
         for sequence in sequences:
             sequence.matcher = None if matcher is None else matcher.fork()
@@ -144,13 +144,18 @@ class InputProcessor:
     def tokenizer_facts(self) -> TokenizerFacts:
         return describe_tokenizer(self._tokenizer)
 
-    def _matcher(self, prompt: Prompt, params: SamplingParams) -> GrammarMatcher | None:
-        """Of what the answer has to be: calls where they are asked for, and where a format is, that or calls."""
-        tool_use = prompt.tool_use if isinstance(prompt, ChatPrompt) else None
+    def _matcher(self, prompt: Prompt, token_ids: list[int], params: SamplingParams) -> GrammarMatcher | None:
+        """Of what the answer has to be: calls where they are asked for, and where a format is, that or calls. What it
+        thinks before is as it likes."""
+        tool_use, thinking = None, None
+        if isinstance(prompt, ChatPrompt):
+            tool_use = prompt.tool_use
+            thinking = self._model_syntax.thinking(prompt, token_ids, is_constrained=True)
         if tool_use is not None and (tool_use.is_required or params.constraint is not None):
             instead = None if tool_use.is_required else params.constraint
-            return self._constraints.compile_calls(tool_use, self._model_syntax.calls(is_constrained=True), instead)
-        return None if params.constraint is None else self._constraints.compile(params.constraint)
+            syntax = self._model_syntax.calls(is_constrained=True)
+            return self._constraints.compile_calls(tool_use, syntax, instead, thinking)
+        return None if params.constraint is None else self._constraints.compile(params.constraint, thinking)
 
     def _syntax(self, prompt: Prompt, token_ids: list[int], *, is_constrained: bool) -> AnswerSyntax | None:
         if not isinstance(prompt, ChatPrompt):

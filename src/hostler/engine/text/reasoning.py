@@ -14,6 +14,15 @@ class ReasoningMarks:
     closer: str
 
 
+@dataclass(frozen=True)
+class Thinking:
+    """Reasoning that an answer may begin with."""
+
+    marks: ReasoningMarks
+    has_begun: bool
+    """The prompt ends with the opener, so that it does begin with it."""
+
+
 KNOWN = (
     ReasoningMarks("<think>", "</think>"),
     ReasoningMarks("[THINK]", "[/THINK]"),
