@@ -16,7 +16,7 @@ def answer(**changes: Any) -> ComparedAnswer:
 def test_columns_stand_side_by_side_with_the_times_of_each() -> None:
     console = Console(width=100, color_system=None)
     other = answer(model_id="b", answer="elsewhere")
-    headings = {one["model_id"]: (comparing.heading(one), comparing.text(one)) for one in (answer(), other)}
+    headings = {one["model_id"]: (comparing.heading_of(one), comparing.text_of(one)) for one in (answer(), other)}
     with console.capture() as captured:
         console.print(comparing.columns(headings))
     lines = captured.get().splitlines()

@@ -63,12 +63,12 @@ def test_without_readings_there_is_no_pace() -> None:
 
 def test_a_terminal_that_gets_narrower_loses_the_least_important_columns_first() -> None:
     """And none ever comes back."""
-    headings = [set(shown(width, {})[0]) for width in range(130, 9, -1)]
+    headings = [set(shown(width, {})[0]) for width in range(120, 8, -4)]
     assert all(narrower <= wider for wider, narrower in itertools.pairwise(headings))
+    all_of_them, less = next(pair for pair in itertools.pairwise(headings) if pair[0] != pair[1])
+    assert "size" in all_of_them - less
+    assert {"id", "state"} in headings
     assert headings[-1] == {"id"}
-    lost = [next(iter(wider - narrower)) for wider, narrower in itertools.pairwise(headings) if wider != narrower]
-    assert lost[0] == "size"
-    assert lost[-1] == "state"
 
 
 @pytest.mark.parametrize(

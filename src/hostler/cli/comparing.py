@@ -29,11 +29,12 @@ def show(stream: ComparisonStream, models: Sequence[str], console: Console) -> N
             pass
         console.print("\n\n".join(map(lines, in_order(stream.answers, models))), soft_wrap=not is_live(console))
         return
-    with Live(console=console, auto_refresh=True, transient=True) as live:
+    waits = Text(f"{', '.join(models)}: no answer yet", "dim")
+    with Live(waits, console=console, auto_refresh=True, transient=True) as live:
         for piece in stream:
             texts[piece["model_id"]] = texts.get(piece["model_id"], "") + piece["text"]
             live.update(columns({model_id: (model_id, text) for model_id, text in texts.items()}))
-    answers = {answer["model_id"]: (heading(answer), text(answer)) for answer in in_order(stream.answers, models)}
+    answers = {answer["model_id"]: (heading_of(answer), text_of(answer)) for answer in in_order(stream.answers, models)}
     console.print(columns(answers))
 
 
@@ -65,11 +66,11 @@ def timings(answer: ComparedAnswer) -> list[str]:
     return facts
 
 
-def heading(answer: ComparedAnswer) -> str:
+def heading_of(answer: ComparedAnswer) -> str:
     return "\n".join((answer["model_id"], *timings(answer)))
 
 
-def text(answer: ComparedAnswer) -> str:
+def text_of(answer: ComparedAnswer) -> str:
     return answer["error"]["detail"] if answer["error"] is not None else answer["answer"] or ""
 
 
