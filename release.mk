@@ -40,10 +40,12 @@ lowest: $(RELEASE)/.stamp
 # A CycloneDX document of everything that a server has installed: the locks, torch, and the wheel itself.
 sbom: dist
 	@$(PYTHON) -m venv --without-pip $(SBOM_ENV)
-	@$(RELEASE_BIN)/pip --python $(SBOM_ENV) install --quiet --require-hashes --no-deps -r $(LOCKS)/server.txt
+	@$(RELEASE_BIN)/uv pip install --quiet --python $(SBOM_ENV)/bin/python --require-hashes --no-deps -r $(LOCKS)/server.txt
 	@$(RELEASE_BIN)/pip --python $(SBOM_ENV) install --quiet -c constraints.txt $(TORCH_INDEX:%=--extra-index-url=%) torch
 	@$(RELEASE_BIN)/pip --python $(SBOM_ENV) install --quiet --no-deps $(DIST)/*.whl
-	@$(RELEASE_BIN)/cyclonedx-py environment $(SBOM_ENV)/bin/python --pyproject pyproject.toml --mc-type application \
+	@# The version stands in the sources; cyclonedx-py reads no dynamic one.
+	@sed "s/^dynamic = .*/version = \"$$($(SBOM_ENV)/bin/python -m hostler version)\"/" pyproject.toml > $(SBOM_ENV)/pyproject.toml
+	@$(RELEASE_BIN)/cyclonedx-py environment $(SBOM_ENV)/bin/python --pyproject $(SBOM_ENV)/pyproject.toml --mc-type application \
 		--spec-version 1.6 --output-format JSON --output-reproducible --validate --output-file $(DIST)/hostler.cdx.json
 	@rm -rf $(SBOM_ENV)
 
