@@ -64,6 +64,14 @@ def test_two_models_answer_openais_client_in_turns(client: openai.OpenAI, server
     assert loaded == [EMBEDDED, TINY]
 
 
+def test_no_port_but_the_servers_own_is_open(client: openai.OpenAI, server: ServerProcess) -> None:
+    ask(client)
+    processes = [server.process, *server.process.children(recursive=True)]
+    assert len(processes) > 2
+    listening = [one.laddr.port for process in processes for one in process.net_connections() if one.status == "LISTEN"]
+    assert set(listening) == {int(server.url.rpartition(":")[2])}
+
+
 def test_an_unknown_model_is_openais_own_error(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="smollm2-135m") as caught:
         client.chat.completions.create(model="smollm2", messages=QUESTION)

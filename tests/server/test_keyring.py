@@ -1,3 +1,4 @@
+import hmac
 import logging
 from pathlib import Path
 
@@ -113,3 +114,23 @@ def test_no_more_keys_of_one_request_are_looked_at_than_it_may_have(path: Path) 
     keyring = Keyring(Settings(api_key="s", keys_file=path))
     assert keyring.find([*[b"wrong"] * (MAX_SHOWN - 1), b"s"]) is not None
     assert keyring.find([*[b"wrong"] * MAX_SHOWN, b"s"]) is None
+
+
+def test_a_key_is_compared_with_all_and_in_constant_time_whichever_it_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second", "third"):
+        add(path, name)
+    keyring = Keyring(Settings(api_key="s", keys_file=path))
+    compared: list[bytes] = []
+    compare_digest = hmac.compare_digest
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(other)
+        return compare_digest(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    for secret in (b"s", b"first-key", b"third-key", b"wrong"):
+        keyring.find([secret])
+    assert len(compared) == 4 * 4
+    assert len(set(compared)) == 4
