@@ -232,7 +232,9 @@ class GenerationRun:
 
     async def _acquire(self) -> ModelLease:
         check_type(self.spec, GENERATING, "what generates text")
-        self._lease = await self._manager.acquire(self.spec, keep_alive_s=self._keep_alive_s)
+        self._lease = await self._manager.acquire(
+            self.spec, keep_alive_s=self._keep_alive_s, caller=self._context.caller
+        )
         self.timeline.note_lease()
         return self._lease
 
