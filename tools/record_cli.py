@@ -4,7 +4,6 @@ Starts a server with the embedded model, and a stand-in for the hub, since a rec
 """
 
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -57,16 +56,13 @@ def run(arguments: str, environment: dict[str, str], columns: int = 100) -> str:
     return terminal.screen
 
 
-def record_models(environment: dict[str, str], server: Hostler) -> None:
+def record_models(environment: dict[str, str]) -> None:
     recording = Recording("models")
-    with server.stream("Once upon a time", model="smollm2-135m", max_new_tokens=2000, temperature=0) as stream:
-        pieces = iter(stream)
-        next(pieces)
+    busy = "generate Once --model smollm2-135m --max-new-tokens 2000 --temperature 0"
+    with Terminal([str(HOSTLER), *busy.split()], environment=environment) as writing:
+        writing.wait_for(lambda screen: len(screen) > 20)
         recording.add("hostler models", run("models", environment))
-        rest = threading.Thread(target=lambda: [None for _ in pieces], daemon=True)
-        rest.start()
         with Terminal([str(HOSTLER), "models", "--watch"], environment=environment, columns=100) as terminal:
-            terminal.wait_for("1 of 4 in memory")
             terminal.wait_for(lambda screen: "1 of 4" in screen and " 0.0 tokens/s" not in screen)
             recording.add("hostler models --watch", terminal.screen, "while it answers; Ctrl-C ends it")
             terminal.press_ctrl_c()
@@ -159,7 +155,7 @@ def main() -> None:
         with served(folder) as process, Hostler(process.url) as server:
             server.load("smollm2-135m")
             environment = {"HOSTLER_URL": process.url}
-            record_models(environment, server)
+            record_models(environment)
             record_chat(environment, folder)
 
 
