@@ -34,6 +34,11 @@ class Generation(Protocol):
         """
         ...
 
+    @property
+    def has_next(self) -> bool:
+        """Whether the next delta, or the end, is there already: to ask for it will not wait."""
+        ...
+
     def abort(self) -> None:
         """Stop the work within one step. Harmless when it has ended; never blocks."""
         ...

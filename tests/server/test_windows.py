@@ -17,7 +17,7 @@ from tests.server.test_openai import CHAT
 
 
 class Clock:
-    """In place of the module `time` in the library that counts."""
+    """In place of the module `time` where it is counted in memory."""
 
     def __init__(self) -> None:
         self.now = 1_000_000 * WINDOW_S + 30.0
@@ -29,7 +29,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("limits.aio.storage.memory.time", clock)
+    monkeypatch.setattr("hostler.server.memory_windows.time", clock)
     return clock
 
 

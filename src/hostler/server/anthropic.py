@@ -13,6 +13,7 @@ from hostler.protocol.anthropic_answers import AnthropicMessage, TokensCount
 from hostler.server.anthropic_errors import request_id_of
 from hostler.server.anthropic_formats import MessagesFormat
 from hostler.server.auth import needs
+from hostler.server.direct_route import DirectRoute
 from hostler.server.generation import GenerationRun
 from hostler.server.json_body import JsonBody
 from hostler.server.leased import ask_leased
@@ -28,7 +29,9 @@ async def name_request(request: Request) -> None:
 
 
 router = APIRouter(
-    tags=["Anthropic"], dependencies=[needs(Scope.INFERENCE), Depends(name_request), Depends(count_request)]
+    route_class=DirectRoute,
+    tags=["Anthropic"],
+    dependencies=[needs(Scope.INFERENCE), Depends(name_request), Depends(count_request)],
 )
 
 _STREAM = "With `stream`: server-sent events, each named as the `type` in its data; `message_stop` is the last."

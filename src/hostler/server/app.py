@@ -34,6 +34,7 @@ from hostler.server import (
     tokenizer,
 )
 from hostler.server.auth import Gate, require_access
+from hostler.server.direct_route import DirectPaths
 from hostler.server.draining import Drain, DrainGate
 from hostler.server.errors import install_handlers
 from hostler.server.hub_account import HubAccount
@@ -96,8 +97,11 @@ def create_app(
     )
     app.state.services = services
     generating = (native, compare, tokenizer, openai, responses, anthropic, pooling)
-    for module in (system, metrics, models, capabilities, stable, *generating, admin, docs, playground):
+    modules = (system, metrics, models, capabilities, stable, *generating, admin, docs, playground)
+    for module in modules:
         app.include_router(module.router)
+    paths = DirectPaths(app.router.middleware_stack, (route for module in modules for route in module.router.routes))
+    app.router.middleware_stack = paths
     install_handlers(app)
     install_openapi(app)
     return app
@@ -130,6 +134,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if services.settings.insecure_no_auth and not services.gate.keyring.is_needed:
         logger.warning("insecure_no_auth meaning=%r", "whoever reaches this server may do everything")
     await services.manager.start()
+    if services.settings.default_model is None:
+        services.started.set()
     start = asyncio.create_task(_finish_start(services))
     keyring = services.gate.keyring
     keys = asyncio.create_task(watch(keyring.file, keyring.reload_and_log))

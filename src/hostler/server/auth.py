@@ -71,8 +71,8 @@ class Needs:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
-    def __call__(self) -> None:
-        """Nothing is left to do when this is called."""
+    async def __call__(self) -> None:
+        """Nothing is left to do when this is called. FastAPI would call it in a thread if it were no coroutine."""
 
 
 def needs(scope: Scope) -> Any:

@@ -13,13 +13,16 @@ from hostler.protocol.model_answers import CompareAnswer, ComparedAnswer, Compar
 from hostler.registry import ModelSpec
 from hostler.server.auth import needs
 from hostler.server.comparison import CompareResponse
+from hostler.server.direct_route import DirectRoute
 from hostler.server.generation import GenerationRun
 from hostler.server.json_body import JsonBody
 from hostler.server.openapi import answer_of, body_of
 from hostler.server.rate_limits import count_request
 from hostler.server.services import Services, ServicesDep, resolve
 
-router = APIRouter(tags=["generation"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)])
+router = APIRouter(
+    tags=["generation"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)], route_class=DirectRoute
+)
 
 _STREAM = (
     "With `stream`: server-sent events `{model_id, text, finish_reason}` of all models, and for each one with its whole"

@@ -34,14 +34,18 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> 
 
     The request's body must have been read: the work races the message of the disconnect.
     """
-    working = asyncio.create_task(work)
+    working = asyncio.current_task()
+    assert working is not None
     leaving = asyncio.create_task(hang_up(receive))
+    leaving.add_done_callback(lambda leaving: leaving.cancelled() or working.cancel())
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            working.result()
+        await work
+    except asyncio.CancelledError:
+        # Not when somebody else has cancelled it as well.
+        if not leaving.done() or working.uncancel() > 0:
+            raise
     finally:
-        await cancel(working, leaving)
+        leaving.cancel()
 
 
 async def hang_up(receive: Receive) -> None:

@@ -196,13 +196,26 @@ class GenerationRun:
             ModelUnloadedError, ShuttingDownError: the worker was ended by command.
             ServiceError: it failed.
         """
-        async with aclosing(self._context.in_time(self._merged())) as merged:
-            async for i, delta in merged:
-                self._context.note_token()
-                self.timeline.note(i, delta)
-                answer.sequences[i][delta.index].add(delta)
-                answer.prompt_logprobs[i] += delta.prompt_logprobs
-                yield i, delta
+        try:
+            async with aclosing(self._context.in_time(_merge(self._generations))) as merged:
+                async for i, delta in merged:
+                    if delta.finish_reason is FinishReason.ABORT:
+                        raise self._abort_error()
+                    self._context.note_token()
+                    self.timeline.note(i, delta)
+                    answer.sequences[i][delta.index].add(delta)
+                    answer.prompt_logprobs[i] += delta.prompt_logprobs
+                    yield i, delta
+        except (EngineDeadError, ModelUnloadedError) as exc:
+            # The process ends in the same way whoever ended it; only the lease knows why.
+            if self._lease is None or (loss := self._lease.loss()) is None:
+                raise
+            raise loss from exc
+
+    @property
+    def has_next(self) -> bool:
+        """Whether more of `deltas` is there already."""
+        return len(self._generations) == 1 and self._generations[0].has_next
 
     def close(self) -> None:
         """Stop what still runs, and let go of the model. Harmless at any moment and more than once."""
@@ -238,19 +251,6 @@ class GenerationRun:
         self.timeline.note_lease()
         return self._lease
 
-    async def _merged(self) -> AsyncGenerator[tuple[int, TokenDelta], None]:
-        try:
-            async with aclosing(_merge(self._generations)) as merged:
-                async for i, delta in merged:
-                    if delta.finish_reason is FinishReason.ABORT:
-                        raise self._abort_error()
-                    yield i, delta
-        except (EngineDeadError, ModelUnloadedError) as exc:
-            # The process ends in the same way whoever ended it; only the lease knows why.
-            if self._lease is None or (loss := self._lease.loss()) is None:
-                raise
-            raise loss from exc
-
     async def _hand_over(self, lease: ModelLease) -> Answer:
         async def generate(i: int, prompt: Prompt) -> None:
             self._generations[i] = await lease.engine.generate(
@@ -258,12 +258,15 @@ class GenerationRun:
             )
 
         prompts = self._prompts_for(lease.engine.facts)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for i, prompt in enumerate(prompts):
-                    group.create_task(generate(i, prompt))
-        except ExceptionGroup as exc:
-            raise exc.exceptions[0] from exc
+        if len(prompts) == 1:
+            await generate(0, prompts[0])
+        else:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for i, prompt in enumerate(prompts):
+                        group.create_task(generate(i, prompt))
+            except ExceptionGroup as exc:
+                raise exc.exceptions[0] from exc
         return Answer(
             spec=lease.spec,
             facts=lease.engine.facts,

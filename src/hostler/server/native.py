@@ -10,6 +10,7 @@ from hostler.protocol.native import ChatRequest, GenerateRequest
 from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer, GenerateAnswers, StreamedError, StreamedText
 from hostler.registry import ModelSpec, Registry
 from hostler.server.auth import needs
+from hostler.server.direct_route import DirectRoute
 from hostler.server.generation import GenerationRun, refuse_too_many
 from hostler.server.json_body import JsonBody
 from hostler.server.native_formats import ConversationFormat, GenerateFormat, GenerateManyFormat
@@ -19,7 +20,9 @@ from hostler.server.services import PathModel, Services, ServicesDep, VisibleMod
 from hostler.server.streaming import GenerationResponse
 from hostler.types import ModelType
 
-router = APIRouter(tags=["generation"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)])
+router = APIRouter(
+    tags=["generation"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)], route_class=DirectRoute
+)
 GenerateBody = Annotated[GenerateRequest, Depends(JsonBody(GenerateRequest))]
 ChatBody = Annotated[ChatRequest, Depends(JsonBody(ChatRequest))]
 

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
@@ -11,6 +12,7 @@ from hostler.protocol.openai_chat import ChatCompletion, ChatCompletionBody, Cha
 from hostler.protocol.openai_completions import Completion, CompletionBody, CompletionChunk, CompletionRequest
 from hostler.registry import ModelSpec
 from hostler.server.auth import needs
+from hostler.server.direct_route import DirectRoute
 from hostler.server.generation import GenerationRun, refuse_too_many
 from hostler.server.json_body import JsonBody
 from hostler.server.openai_formats import ChatCompletionFormat, CompletionFormat
@@ -19,23 +21,26 @@ from hostler.server.rate_limits import count_request
 from hostler.server.services import PathModel, Services, ServicesDep, VisibleModels, resolve
 from hostler.server.streaming import GenerationResponse
 
-router = APIRouter(tags=["OpenAI"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)])
+router = APIRouter(
+    tags=["OpenAI"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)], route_class=DirectRoute
+)
 
 _STREAM = "With `stream`: server-sent events with OpenAI's chunks, then `[DONE]`."
 _chat: dict[str, Any] = answer_of(ChatCompletion, _STREAM, ChatCompletionChunk, ErrorBody)
 _completion: dict[str, Any] = answer_of(Completion, _STREAM, CompletionChunk, ErrorBody)
 
 
-@router.get("/v1/models", dependencies=[needs(Scope.READ)])
-async def list_models(services: ServicesDep, visible: VisibleModels) -> ModelList:
+@router.get("/v1/models", response_model=ModelList, dependencies=[needs(Scope.READ)])
+async def list_models(services: ServicesDep, visible: VisibleModels) -> Response:
     """Every registered model that the key is for."""
-    return ModelList(object="list", data=[_model(services, spec) for spec in visible])
+    models = ModelList(object="list", data=[_model(services, spec) for spec in visible])
+    return Response(msgspec.json.encode(models), media_type="application/json")
 
 
-@router.get("/v1/models/{model_id:model}", dependencies=[needs(Scope.READ)])
-async def describe_model(spec: PathModel, services: ServicesDep) -> Model:
+@router.get("/v1/models/{model_id:model}", response_model=Model, dependencies=[needs(Scope.READ)])
+async def describe_model(spec: PathModel, services: ServicesDep) -> Response:
     """One registered model."""
-    return _model(services, spec)
+    return Response(msgspec.json.encode(_model(services, spec)), media_type="application/json")
 
 
 @router.post("/v1/chat/completions", **_chat, openapi_extra=body_of(ChatCompletionRequest))

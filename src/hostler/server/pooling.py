@@ -12,6 +12,7 @@ from hostler.protocol.pooling_answers import ClassifyAnswer, EmbeddingAnswer, Re
 from hostler.protocol.ranking import ClassifyBody, ClassifyRequest, RerankBody, RerankRequest, ScoreBody, ScoreRequest
 from hostler.registry import ModelSpec
 from hostler.server.auth import needs
+from hostler.server.direct_route import DirectRoute
 from hostler.server.json_body import JsonBody
 from hostler.server.leased import ComputedResponse
 from hostler.server.model_types import CLASSIFYING, EMBEDDING, SCORING, check_type
@@ -27,7 +28,11 @@ from hostler.server.rate_limits import count_request
 from hostler.server.request_context import current
 from hostler.server.services import PathModel, Services, ServicesDep, resolve
 
-router = APIRouter(tags=["embeddings and ranking"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)])
+router = APIRouter(
+    tags=["embeddings and ranking"],
+    dependencies=[needs(Scope.INFERENCE), Depends(count_request)],
+    route_class=DirectRoute,
+)
 
 _embeddings: dict[str, Any] = {"response_model": EmbeddingAnswer}
 _rerank: dict[str, Any] = {"response_model": RerankAnswer}

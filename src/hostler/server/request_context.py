@@ -6,7 +6,7 @@ route can forget to hand it on.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -97,17 +97,18 @@ async def _until_deadline(items: AsyncGenerator[Item, None]) -> AsyncGenerator[I
             yield item
 
 
-@asynccontextmanager
-async def within_deadline() -> AsyncIterator[None]:
+def within_deadline() -> AbstractAsyncContextManager[None]:
     """What takes longer than the request may is cancelled.
 
     Raises:
         DeadlineError: it was.
     """
     deadline = current().deadline
-    if deadline is None:
-        yield
-        return
+    return nullcontext() if deadline is None else _within(deadline)
+
+
+@asynccontextmanager
+async def _within(deadline: Deadline) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout_at(deadline.at):
             yield

@@ -9,6 +9,7 @@ from hostler.keys import Scope
 from hostler.protocol import responses_answers
 from hostler.protocol.responses import ResponsesRequest
 from hostler.server.auth import needs
+from hostler.server.direct_route import DirectRoute
 from hostler.server.generation import GenerationRun
 from hostler.server.json_body import JsonBody
 from hostler.server.named_events import NamedEventResponse
@@ -17,7 +18,9 @@ from hostler.server.rate_limits import count_request
 from hostler.server.responses_formats import ResponsesFormat
 from hostler.server.services import ServicesDep, resolve
 
-router = APIRouter(tags=["OpenAI"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)])
+router = APIRouter(
+    tags=["OpenAI"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)], route_class=DirectRoute
+)
 
 _STREAM = "With `stream`: server-sent events, each named as the `type` in its data; the last one has the whole answer."
 _responses: dict[str, Any] = answer_of(

@@ -48,9 +48,18 @@ def _services(request: Request) -> Services:
     return services
 
 
+async def _services_of(request: Request) -> Services:
+    # FastAPI runs a dependency that is no coroutine in a thread.
+    return _services(request)
+
+
 def _visible(request: Request) -> list[ModelSpec]:
     principal: Principal = request.state.principal
     return [spec for spec in _services(request).manager.registry.values() if principal.may_use(spec)]
+
+
+async def _visible_to(request: Request) -> list[ModelSpec]:
+    return _visible(request)
 
 
 async def _resolve(request: Request, model_id: str) -> ModelSpec:
@@ -101,7 +110,7 @@ async def resolve_or_usual(request: Request, name: str | None) -> ModelSpec:
     return await resolve(request, name)
 
 
-ServicesDep = Annotated[Services, Depends(_services)]
-VisibleModels = Annotated[list[ModelSpec], Depends(_visible)]
+ServicesDep = Annotated[Services, Depends(_services_of)]
+VisibleModels = Annotated[list[ModelSpec], Depends(_visible_to)]
 """The registered models that the caller may use."""
 PathModel = Annotated[ModelSpec, Depends(_resolve)]

@@ -63,6 +63,8 @@ class GenerationResponse(Response):
     the disconnect message.
     """
 
+    _MAX_UNSENT_BYTES = 16 * 1024
+    """What has come at once is sent at once, up to about so much."""
     _END = b"data: [DONE]\n\n"
     """What every stream ends with, also one that failed."""
 
@@ -74,6 +76,8 @@ class GenerationResponse(Response):
         self._format = answer_format
         self._is_streamed = is_streamed
         self._timing = timing
+        self._unsent = b""
+        """Events that go out with the next ones, which are there already."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["generations"] = [self._run]
@@ -103,9 +107,9 @@ class GenerationResponse(Response):
             try:
                 await self._send_events(opening, send)
             except Exception as exc:
-                await self._send(send, self._failure(exc, scope))
+                self._unsent += self._encoded(self._failure(exc, scope))
             self._run.close()
-            await send_body(send, self._END, more_body=False)
+            await send_body(send, self._unsent + self._END, more_body=False)
         finally:
             await cancel(opening)
 
@@ -118,10 +122,13 @@ class GenerationResponse(Response):
         async with aclosing(self._run.deltas(answer)) as deltas:
             async for prompt_index, delta in deltas:
                 await self._send(send, self._format.delta(answer, prompt_index, delta))
-        await self._send(send, self._format.closing(answer))
+        self._unsent += self._encoded(self._format.closing(answer))
 
     async def _send(self, send: Send, events: Iterable[Event]) -> None:
-        if content := self._encoded(events):
+        """Unless there is more to send in the same turn of the event loop: each write costs as much as its events."""
+        self._unsent += self._encoded(events)
+        if self._unsent and not (self._run.has_next and len(self._unsent) < self._MAX_UNSENT_BYTES):
+            content, self._unsent = self._unsent, b""
             await send_body(send, content)
 
     def _encoded(self, events: Iterable[Event]) -> bytes:
@@ -153,8 +160,9 @@ def encoded(events: Iterable[Event]) -> bytes:
 
 async def send_body(send: Send, content: bytes, *, more_body: bool = True) -> None:
     await send({"type": "http.response.body", "body": content, "more_body": more_body})
-    # Neither a full queue of tokens nor a server whose client is gone ever waits: let the others run.
-    await asyncio.sleep(0)
+    if more_body:
+        # Neither a full queue of tokens nor a server whose client is gone ever waits: let the others run.
+        await asyncio.sleep(0)
 
 
 def _error_event(exc: Exception, scope: Scope) -> Event:

@@ -11,13 +11,16 @@ from hostler.protocol.model_answers import DetokenizeAnswer, TokenizeAnswer, Tok
 from hostler.protocol.tokenizer import DetokenizeRequest, TokenizeRequest
 from hostler.registry import ModelSpec
 from hostler.server.auth import needs
+from hostler.server.direct_route import DirectRoute
 from hostler.server.json_body import JsonBody
 from hostler.server.leased import ask_leased
 from hostler.server.openapi import body_of
 from hostler.server.rate_limits import count_request
 from hostler.server.services import PathModel, Services, ServicesDep, resolve_or_usual
 
-router = APIRouter(tags=["tokenizer"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)])
+router = APIRouter(
+    tags=["tokenizer"], dependencies=[needs(Scope.INFERENCE), Depends(count_request)], route_class=DirectRoute
+)
 TokenizeBody = Annotated[TokenizeRequest, Depends(JsonBody(TokenizeRequest))]
 DetokenizeBody = Annotated[DetokenizeRequest, Depends(JsonBody(DetokenizeRequest))]
 

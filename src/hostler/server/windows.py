@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
 from pydantic import SecretStr
 
 from hostler.errors import ConfigError
+from hostler.server.memory_windows import MemoryWindows
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ REDIS_PAUSE_S = 10.0
 """Between two tries of a Redis that does not answer."""
 
 _UNBOUNDED = 2**53
-Storage = MemoryStorage | RedisStorage
+Storage = MemoryWindows | RedisStorage
 Result = TypeVar("Result")
 
 
@@ -40,8 +41,8 @@ class Left:
 
 
 class Windows:
-    """Counts with the sliding window of the library `limits`, which keeps two numbers for each caller: that of this
-    minute, and that of the last, weighted by what is left of it.
+    """Counts with a sliding window that keeps two numbers for each caller: that of this minute, and that of the last,
+    weighted by what is left of it.
 
     A Redis that does not answer makes every gateway count for itself until it does: limits are no door.
     """
@@ -51,7 +52,7 @@ class Windows:
         Raises:
             ConfigError: the URL cannot be used, or the client for Redis is not installed.
         """
-        self._memory = MemoryStorage()
+        self._memory = MemoryWindows()
         self._pool: Any = None
         self._redis = None if redis_url is None else self._connect(redis_url.get_secret_value())
         self._clock = clock

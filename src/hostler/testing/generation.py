@@ -40,6 +40,10 @@ class FakeGeneration:
     def admission(self) -> Admission:
         return self._admission
 
+    @property
+    def has_next(self) -> bool:
+        return False
+
     def abort(self) -> None:
         if self._is_finished or self._aborted.is_set():
             return
