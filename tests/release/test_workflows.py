@@ -35,9 +35,9 @@ def test_there_is_one_for_changes_one_for_the_night_and_one_for_releases() -> No
 
 
 def test_a_change_runs_every_make_target_of_the_ci_script() -> None:
-    wanted = re.findall(r"^make (\S+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert len(wanted) == 3
-    assert re.findall(r"^make (\S+)$", commands("ci.yml"), re.MULTILINE) == wanted
+    wanted = re.findall(r"^make (.+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert "test" in wanted
+    assert re.findall(r"^make (.+)$", commands("ci.yml"), re.MULTILINE) == wanted
 
 
 def test_a_change_has_every_package_that_the_ci_script_installs() -> None:
