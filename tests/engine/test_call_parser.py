@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hostler.engine.text import call_parser
 from hostler.engine.text.call_parser import CallParser
 from hostler.engine.text.call_syntax import HERMES, JSON, LLAMA, MISTRAL, MISTRAL_NAMED, CallSyntax
+from hostler.engine.text.json_span import JsonSpan
 from tests.engine.answers import Read, cut, read
 
 NAMES = frozenset({"weather", "clock"})
@@ -173,3 +175,24 @@ def test_text_is_not_held_back_for_long() -> None:
     assert calls.add("So it").text == "So it"
     assert calls.add(" is.\n").text == " is."
     assert calls.add('{"sky": ').text == '\n{"sky":'
+
+
+@pytest.mark.parametrize(("opening", "closing"), [('{"name": 1, "x":\n', "}"), ('[\n{"name": 1, "x":\n', "}]")])
+def test_objects_within_objects_are_not_looked_through_each_by_itself(
+    opening: str, closing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else is served in the meantime."""
+    num_chars = 0
+
+    class Counted(JsonSpan):
+        def feed(self, text: str) -> int | None:
+            nonlocal num_chars
+            num_chars += len(text)
+            return super().feed(text)
+
+    monkeypatch.setattr(call_parser, "JsonSpan", Counted)
+    nested = opening * 400 + "1" + closing * 400
+    call = '\n{"name": "clock", "arguments": {}}'
+
+    assert read(CallParser(LLAMA, NAMES), [nested + call]) == Read(nested, calls=[TIME])
+    assert num_chars < 2 * call_parser.MAX_SEARCHED * len(nested)

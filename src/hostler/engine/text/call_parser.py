@@ -18,6 +18,8 @@ PENDING = object()
 
 MAX_UNCLOSED = 32
 """Objects that an answer ends within, which are looked through for others: each costs a look at all that follows."""
+MAX_SEARCHED = 32
+"""The same of objects that end and are no calls: each costs a look at all of it."""
 
 _STRING = r'"(?P<{0}>[^"\\]{{1,128}})"'
 
@@ -62,6 +64,8 @@ class CallParser:
         self._num_calls = 0
         self._num_unclosed = 0
         """Objects that the answer has ended within."""
+        self._num_searched = 0
+        """Objects that were no calls."""
         self._blank = ""
         """White space before the buffer, which is text if more text follows it."""
         self._is_blank_line = True
@@ -184,6 +188,16 @@ class CallParser:
         self._step = self._in_text
         return True
 
+    def _give_back_object(self, end: int) -> bool:
+        """It is no call, and there may be some in it."""
+        self._num_searched += 1
+        if self._num_searched <= MAX_SEARCHED:
+            return self._give_back()
+        self._say(self._before_call + self._buffer[:end])
+        self._buffer = self._buffer[end:]
+        self._step = self._in_text
+        return True
+
     def _give_up(self) -> bool:
         """The answer ends within the object."""
         self._num_unclosed += 1
@@ -245,7 +259,7 @@ class CallParser:
         end += self._num_spanned
         call = _read_call(self._buffer[:end])
         if call is None or not (self._is_marked or call[0] in self._names):
-            return self._give_back()
+            return self._give_back_object(end)
         self._call(*call)
         self._buffer = self._buffer[end:]
         return self._end_call()
