@@ -113,8 +113,9 @@ async def _status_of(scope: Scope) -> int:
 
 def _parse(data: bytes) -> None:
     status = _finish(_status_of(_scope_of(data)))
-    # 503: it is not started, and so has no model. Where a stream has lost its client, there is none.
-    assert status in (0, 503) or 200 <= status < 500, status
+    # 503: it is not started, and so has no model; 504: the deadline has passed. Where a stream has lost its client, there is
+    # none.
+    assert status in (0, 503, 504) or 200 <= status < 500, status
 
 
 TARGETS = (Target("heads", _parse, _SEEDS, (), _WORDS),)
