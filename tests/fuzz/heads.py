@@ -113,8 +113,7 @@ async def _status_of(scope: Scope) -> int:
 
 def _parse(data: bytes) -> None:
     status = _finish(_status_of(_scope_of(data)))
-    # 503: it is not started, and so has no model; 504: the deadline has passed. Where a stream has lost its client, there is
-    # none.
+    # 0: a stream has lost its client. 503: it is not started, and so has no model. 504: the deadline has passed.
     assert status in (0, 503, 504) or 200 <= status < 500, status
 
 

@@ -168,3 +168,22 @@ async def test_a_request_that_is_refused_is_let_go_of_too(body: dict[str, Any]) 
         for _ in range(3):
             assert (await served.client.post("/v1/chat/completions", json=CHAT | body)).status_code in (400, 404)
         assert served.services.rate_limits.open_requests.num_open == 0
+
+
+async def test_a_key_that_fills_the_places_to_wait_does_not_have_another_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keys.yaml"
+    greedy, modest = key_with(path, "greedy"), key_with(path, "modest")
+    async with serving(keys_file=path, max_waiting_per_model=2) as served:
+        gate = served.launcher.model("tiny-chat").load_gate = asyncio.Event()
+
+        def ask(key: dict[str, str]) -> asyncio.Task[Any]:
+            return asyncio.create_task(served.client.post("/v1/chat/completions", json=CHAT, headers=key))
+
+        waiting = [ask(greedy), ask(greedy)]
+        await until(lambda: served.manager.status("tiny-chat").num_waiting == 2)
+        refused = await ask(greedy)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
+        waiting.append(ask(modest))
+        await until(lambda: served.manager.status("tiny-chat").num_waiting == 3)
+        gate.set()
+        assert [(await answer).status_code for answer in waiting] == [200, 200, 200]
