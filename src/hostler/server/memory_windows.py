@@ -1,7 +1,7 @@
 """Counts of the last minute in this process's memory.
 
-Those of the library `limits` take 60 µs a question where these take 2, and a request asks up to a dozen. What comes
-out is the same, which a test shows with both; for a Redis the library it is.
+To take from one and look at it costs 11 µs with the library `limits` and 2 with this, and a request does it up to six
+times. What comes out is the same, which a test shows with both; for a Redis the library it is.
 """
 
 import time
