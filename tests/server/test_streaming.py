@@ -2,7 +2,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,6 +27,14 @@ async def until(is_true: Callable[[], bool]) -> None:
     """Let everything else run until a condition holds; the test's own time limit ends it otherwise."""
     while not is_true():  # noqa: ASYNC110 - these are states of the manager and of sockets, which set no event
         await asyncio.sleep(0)
+
+
+def strings_in(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, dict | list):
+        for part in content.values() if isinstance(content, dict) else content:
+            yield from strings_in(part)
 
 
 class StartedServer(uvicorn.Server):
@@ -176,6 +184,27 @@ async def test_every_event_is_sent_when_it_happens() -> None:
         gate.set()
         await reader.readuntil(b"data: [DONE]\n\n")
         writer.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "request_body"),
+    [
+        (CHAT_PATH, CHAT),
+        ("/models/tiny-chat/generate", {"text": "Hello"}),
+        ("/v1/responses", {"model": "tiny-chat", "input": "Hello"}),
+        ("/v1/messages", CHAT | {"max_tokens": 50}),
+    ],
+)
+async def test_an_event_is_one_line_whatever_a_client_takes_for_its_end(
+    path: str, request_body: dict[str, Any]
+) -> None:
+    said = "one\x85two\u2028three\u2029four"
+    async with serving() as served:
+        served.launcher.model("tiny-chat").answer = said
+        response = await served.client.post(path, json=request_body | {"stream": True})
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: {")]
+    assert len(lines) == response.text.count("data: {")
+    assert said in "".join(text for line in lines for text in strings_in(json.loads(line)))
 
 
 async def test_a_mistake_in_a_streamed_request_is_a_plain_http_error() -> None:

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict
 
-import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -14,7 +13,7 @@ from hostler.lifecycle.journal import Journal, JournalEntry
 from hostler.lifecycle.manager import ModelManager
 from hostler.protocol.stable_answers import ModelEvent
 from hostler.server.connected import cancel, hang_up
-from hostler.server.streaming import StreamTiming, send_body, send_headers
+from hostler.server.streaming import StreamTiming, json_line, send_body, send_headers
 from hostler.server.wait_comments import LoadView, load_view
 from hostler.types import ModelState
 
@@ -137,4 +136,4 @@ def _frame(event: ModelEvent) -> bytes:
     head = f"event: {event['kind']}\n"
     if event["number"] is not None:
         head = f"id: {event['number']}\n{head}"
-    return head.encode() + b"data: " + msgspec.json.encode(event) + b"\n\n"
+    return head.encode() + b"data: " + json_line(event) + b"\n\n"

@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-import msgspec
 from starlette.types import Scope
 
 from hostler.errors import HostlerError
 from hostler.server.errors import translate
 from hostler.server.generation import GenerationRun
-from hostler.server.streaming import AnswerFormat, Event, GenerationResponse, StreamTiming
+from hostler.server.streaming import AnswerFormat, Event, GenerationResponse, StreamTiming, json_line
 
 
 class NamedEventFormat(AnswerFormat, Protocol):
@@ -33,7 +32,7 @@ class NamedEventResponse(GenerationResponse):
 
     def _encoded(self, events: Iterable[Event]) -> bytes:
         return b"".join(
-            b"event: " + event["type"].encode() + b"\ndata: " + msgspec.json.encode(event) + b"\n\n" for event in events
+            b"event: " + event["type"].encode() + b"\ndata: " + json_line(event) + b"\n\n" for event in events
         )
 
     def _failure(self, exc: Exception, scope: Scope) -> Iterable[Event]:

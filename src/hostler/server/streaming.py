@@ -1,6 +1,7 @@
 """The response that owns a generation: whatever ends it, the work is aborted and the lease released."""
 
 import asyncio
+import re
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from hostler.types import TokenDelta
 
 Event = Any
 """What becomes the JSON of one server-sent event."""
+
+_LINE_ENDS = re.compile("\x85|\u2028|\u2029".encode())
 
 
 class AnswerFormat(Protocol):
@@ -155,7 +158,18 @@ async def send_data(send: Send, events: Iterable[Event]) -> None:
 
 def encoded(events: Iterable[Event]) -> bytes:
     """Server-sent events without names."""
-    return b"".join(b"data: " + msgspec.json.encode(event) + b"\n\n" for event in events)
+    return b"".join(b"data: " + json_line(event) + b"\n\n" for event in events)
+
+
+def json_line(event: Event) -> bytes:
+    """JSON that is one line for everybody: where clients split streams at all line ends that Unicode knows, as `httpx`
+    and other readers of lines do, those that JSON leaves as they are would cut an event in two."""
+    line = msgspec.json.encode(event)
+    return line if line.isascii() else _LINE_ENDS.sub(_escaped, line)
+
+
+def _escaped(line_end: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(line_end[0].decode())
 
 
 async def send_body(send: Send, content: bytes, *, more_body: bool = True) -> None:
