@@ -110,9 +110,7 @@ def translate(exc: Exception, scope: Scope) -> HostlerError:
 
 
 def openai_body(error: HostlerError) -> ErrorBody:
-    return ErrorBody(
-        error=Error(message=error.message, type=error.type, param=error.param, code=error.code)
-    )
+    return ErrorBody(error=Error(message=error.message, type=error.type, param=error.param, code=error.code))
 
 
 def native_body(error: HostlerError) -> NativeErrorBody:
