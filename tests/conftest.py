@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hostler.config import Settings
+
 pytest_plugins = ["tests.docs.listing"]
 
 # How long an example takes says more of the machine than of the code.
@@ -22,8 +24,10 @@ def hostler_cache_dir(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_keys_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Whoever runs the tests may have made keys for a server of their own."""
+def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have set variables, or made keys, for a server of their own."""
     with pytest.MonkeyPatch.context() as environment:
+        for name in Settings.model_fields:
+            environment.delenv(name.upper(), raising=False)
         environment.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield

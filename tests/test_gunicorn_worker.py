@@ -9,17 +9,10 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-from hostler.config import Settings
 from hostler.errors import ConfigError
 from hostler.gunicorn_worker import GatewayWorker
 
 GUNICORN = Path(sys.executable).with_name("gunicorn")
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 def config_with(**settings: object) -> Config:

@@ -115,4 +115,4 @@ def test_an_abstract_name_is_an_address_too() -> None:
 
 def test_a_socket_that_is_gone_costs_a_warning(path: str, caplog: pytest.LogCaptureFixture) -> None:
     ServiceManager(path).ready()
-    assert "service_manager_not_told message=READY=1" in caplog.text
+    assert "service_manager_not_told state=READY=1" in caplog.text

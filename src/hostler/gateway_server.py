@@ -114,7 +114,7 @@ def _within_open_files(settings: Settings) -> Settings:
         return settings
     max_connections = max(1, num_files - _OTHER_FILES)
     logger.warning(
-        "connections_bounded max_connections=%d wanted=%d reason='open files' hint='raise ulimit -n or LimitNOFILE'",
+        "connections_bounded_by_open_files max_connections=%d wanted=%d",
         *(max_connections, settings.max_connections),
     )
     return settings.model_copy(update={"max_connections": max_connections})

@@ -55,7 +55,7 @@ class ServiceManager:
                 sender.setblocking(False)
                 sender.sendto("\n".join(assignments).encode(), self._address)
         except OSError as exc:
-            logger.warning("service_manager_not_told message=%s error=%r", assignments[0], exc)
+            logger.warning("service_manager_not_told state=%s error=%r", assignments[0], exc)
 
 
 def _more_time(seconds: float) -> str:

@@ -4,14 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hostler.config import Settings
 from hostler.testing import FakeServer
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -399,6 +399,19 @@ def test_after_a_failed_load_requests_are_refused_for_a_while_with_its_reason() 
     assert controller.handle(Acquire(3, "a"), 11.0) == [StartLoad("a", 2, option())]
 
 
+def test_requests_are_refused_also_before_the_process_of_a_failed_load_is_gone() -> None:
+    controller = make_controller()
+    controller.handle(Acquire(1, "a"), 0.0)
+    controller.handle(LoadFailed("a", 1, GatedModelError("accept the licence")), 1.0)
+    entry = controller.entry("a")
+    assert entry is not None
+    assert entry.state is ModelState.UNLOADING
+    assert entry.reported_state is ModelState.FAILED
+    error = only_error(controller.handle(Acquire(2, "a"), 1.0))
+    assert isinstance(error, GatedModelError)
+    assert controller.handle(WorkerExited("a", 1, "exit status 0"), 2.0) == []
+
+
 def test_each_failure_doubles_the_pause_up_to_its_limit() -> None:
     controller = make_controller()
     now, pauses = 0.0, []

@@ -156,12 +156,6 @@ async def serving(
     assert recorder.seen <= documented_statuses(), "answers that the OpenAPI document does not have"
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     async with serving() as running:

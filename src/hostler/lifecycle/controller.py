@@ -139,7 +139,7 @@ class Controller:
         if is_waiting and not entry.has_place_for(_caller_of(event), self._limits.max_waiting_per_model):
             self._outbox.turn_away(entry, event.waiter_id, refusals.queue_full(entry, self._now))
             return
-        if isinstance(event, Acquire) and not entry.is_resident and self._now < entry.retry_at:
+        if isinstance(event, Acquire) and entry.is_cooling_down(self._now):
             self._outbox.turn_away(entry, event.waiter_id, refusals.cooling_down(entry, self._now))
             return
         if isinstance(event, Load):

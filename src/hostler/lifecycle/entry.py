@@ -123,8 +123,14 @@ class ModelEntry:
 
     @property
     def reported_state(self) -> ModelState:
-        """Its state as people see it: a model that drains is on its way out."""
+        """Its state as people see it: a model that drains is on its way out, and a load that failed has failed."""
+        if self.has_failed:
+            return ModelState.FAILED
         return ModelState.UNLOADING if self.is_resident and self.leaving is not None else self.state
+
+    def is_cooling_down(self, now: float) -> bool:
+        """Whether requests are refused since it has just failed; its last worker may still be on its way out."""
+        return now < self.retry_at and self.state not in (ModelState.LOADING, ModelState.READY)
 
     def has_place_for(self, caller: Caller, num_places: int) -> bool:
         """Whether one more may wait for it, of so many in all."""
