@@ -73,11 +73,16 @@ class Gateway:
 
     async def stop(self) -> None:
         """At once: connections are cut."""
+        self._cut_connections()
+        self._server.should_exit = True
+        await self._serving
+        # A browser may have made one while the others were cut; the next server is in the same process.
+        self._cut_connections()
+
+    def _cut_connections(self) -> None:
         for connection in list(self._server.server_state.connections):
             if (transport := getattr(connection, "transport", None)) is not None:
                 transport.abort()
-        self._server.should_exit = True
-        await self._serving
 
     async def __aenter__(self) -> Self:
         await self.start()
