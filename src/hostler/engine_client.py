@@ -34,9 +34,8 @@ class Generation(Protocol):
         """
         ...
 
-    @property
-    def has_next(self) -> bool:
-        """Whether the next delta, or the end, is there already: to ask for it will not wait."""
+    async def next_deltas(self) -> list[TokenDelta]:
+        """The same, those that have come since the last time, up to a bound, at once; waits for one. Empty: the end."""
         ...
 
     def abort(self) -> None:
@@ -79,27 +78,31 @@ class EngineClient(Protocol):
         """
         ...
 
-    async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
+    async def tokenize(
+        self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True, caller: Caller = ANYBODY
+    ) -> list[int]:
         """Token ids of a prompt, just as `generate` would have them; nothing is queued or computed.
 
         `add_special_tokens` holds for texts. A prompt that is longer than the context is no error here.
 
         Raises:
             RequestError: the prompt does not suit this model.
+            QueueFullError: as many calls as may wait already.
             EngineDeadError: the process is gone.
         """
         ...
 
-    async def detokenize(self, token_ids: list[int]) -> str:
+    async def detokenize(self, token_ids: list[int], *, caller: Caller = ANYBODY) -> str:
         """The text that tokens spell, special ones included.
 
         Raises:
             RequestError: a token id is outside the vocabulary.
+            QueueFullError: as many calls as may wait already.
             EngineDeadError: the process is gone.
         """
         ...
 
-    async def tokenizer_facts(self) -> TokenizerFacts: ...
+    async def tokenizer_facts(self, *, caller: Caller = ANYBODY) -> TokenizerFacts: ...
 
     async def free_cached_memory(self) -> int:
         """Return cached device memory to the system; how many bytes that was."""

@@ -93,6 +93,15 @@ class TokenPrompt(Struct, frozen=True, tag="tokens"):
     token_ids: list[int]
 
 
+class Reasoning(Struct, frozen=True):
+    """How a model is asked to think. Chat templates that have no switch for it leave it as it is."""
+
+    is_on: bool | None = None
+    """`None`: as the template has it where nothing is said."""
+    effort: Literal["low", "medium", "high"] | None = None
+    """`None`: as with `is_on`."""
+
+
 class ChatPrompt(Struct, frozen=True, tag="chat"):
     """A conversation, rendered in the model's `ChatFormat`."""
 
@@ -106,6 +115,7 @@ class ChatPrompt(Struct, frozen=True, tag="chat"):
     otherwise a conversation that is too long is a `ContextLengthError`."""
     tool_use: ToolUse | None = None
     """`None`: there are no tools, and nothing in an answer is a call."""
+    reasoning: Reasoning = Reasoning()
     splits_reasoning: bool = False
     """What the answer thinks, where the model's template marks it, is no text of it but its `TokenDelta.reasoning`."""
     param: str = "messages"
@@ -269,6 +279,9 @@ class TokenDelta(Struct, frozen=True, omit_defaults=True):
     num_cached_tokens: int = 0
     """In the first delta of the sequence: how many tokens of its prompt had been computed for an earlier one and were
     not computed again."""
+    queued_s: float | None = None
+    """In the first delta of the sequence: how long it waited for its first step, once it was admitted; `None`: nobody
+    knows."""
     finish_reason: FinishReason | None = None
     """Set in the last delta of the sequence, and only there."""
     stop: str | None = None

@@ -30,6 +30,11 @@ REASONING = (
     "{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
 )
+SWITCHED = CHATML + (
+    "{% if add_generation_prompt %}{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n"
+    "{% endif %}{% if thinking %}on{% endif %} {{ reasoning_effort | default('medium') }}{% endif %}"
+)
+"""Switches of several families at once."""
 MARKED = (
     "{% for message in messages %}{% if message.role == 'assistant' %}"
     "<|im_start|>assistant\n{% generation %}{{ message.content }}<|im_end|>{% endgeneration %}\n"

@@ -9,7 +9,7 @@ from hostler.engine.text.chat_template import MAX_GROWTH, MAX_OWN_CHARS, Templat
 from hostler.engine.text.input_processor import InputProcessor
 from hostler.errors import InvalidRequestError
 from hostler.tools import ToolCall
-from hostler.types import ChatMessage, ChatPrompt
+from hostler.types import ChatMessage, ChatPrompt, Reasoning
 from tests.engine import chat_templates
 from tests.engine.harness import TinyModel
 
@@ -102,6 +102,31 @@ def test_calls_of_tools_reach_the_template_as_transformers_documents_them(name: 
         text = model.tokenizer.decode(expected)
         assert '<call function call_1>weather(city="Lyon";days=2;sure=null;)</call>' in text
         assert '<call function call_2>weather({"city": "Ro)</call>' in text
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "switches"),
+    [
+        (Reasoning(), {}),
+        (Reasoning(is_on=False), {"enable_thinking": False, "thinking": False}),
+        (Reasoning(is_on=True), {"enable_thinking": True, "thinking": True}),
+        (Reasoning(effort="high"), {"reasoning_effort": "high"}),
+    ],
+)
+def test_thinking_is_switched_by_the_names_that_templates_have_for_it(
+    reasoning: Reasoning, switches: dict[str, Any], model: TinyModel
+) -> None:
+    model.tokenizer.chat_template = chat_templates.SWITCHED
+    expected = reference(model, TURNS_AS_DOCUMENTED, add_generation_prompt=True, **switches)
+    assert tokens(model, ChatPrompt(messages=TURNS, reasoning=reasoning)) == expected
+
+
+def test_a_template_without_a_switch_makes_the_same_of_every_wish(model: TinyModel) -> None:
+    model.tokenizer.chat_template = chat_templates.CHATML
+    wishes = [Reasoning(), Reasoning(is_on=False), Reasoning(is_on=True, effort="high")]
+    assert len({tuple(tokens(model, ChatPrompt(messages=TURNS, reasoning=wish))) for wish in wishes}) == 1
+    model.tokenizer.chat_template = chat_templates.SWITCHED
+    assert len({tuple(tokens(model, ChatPrompt(messages=TURNS, reasoning=wish))) for wish in wishes}) == 3
 
 
 def test_keys_without_a_value_are_left_out() -> None:

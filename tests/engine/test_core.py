@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+import pytest
+
 from hostler.engine.beams.search import Candidate, Hypothesis
 from hostler.engine.core import EngineCore
 from hostler.engine.kv_cache import KVCacheManager
@@ -73,6 +75,18 @@ def test_every_sequence_gets_its_tokens_and_one_finish_reason() -> None:
     assert [(request_id, delta.index) for request_id, delta in deltas] == [(1, 0), (1, 1)] * 3
     assert [delta.finish_reason for _, delta in deltas[-2:]] == [FinishReason.LENGTH] * 2
     assert len(runner.freed) == 2
+
+
+def test_each_sequence_knows_how_long_it_waited_for_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    core, _ = make_core(max_num_seqs=1)
+    first, second = sequences(1) + sequences(2)
+    for request in (first, second):
+        request.admitted_at = 100.0
+        core.add_request([request])
+    for now in (100.5, 102.0, 103.0, 107.0, 109.0):
+        monkeypatch.setattr("hostler.engine.core.time.perf_counter", lambda now=now: now)
+        core.step()
+    assert (first.queued_s, second.queued_s) == (0.5, 7.0)
 
 
 def test_an_abort_frees_all_sequences_at_once_and_may_come_late() -> None:

@@ -1,6 +1,6 @@
 """The order of those that wait."""
 
-from hostler.engine.fair_queue import MAX_COUNTED_OUTPUT, FairQueue
+from hostler.engine.fair_queue import MAX_COUNTED_OUTPUT, MAX_REMEMBERED, FairQueue
 from hostler.engine.request import Request, RequestStatus
 from hostler.types import Caller
 from tests.engine.test_scheduler import make_request
@@ -83,3 +83,25 @@ def test_one_that_leaves_is_gone_wherever_it_stood() -> None:
     assert requests[1] not in queue
     assert requests[3] in queue
     assert order_of(queue) == [0, 3]
+
+
+def test_callers_without_end_are_not_all_remembered_and_keep_nobody_waiting_for_ever() -> None:
+    queue = FairQueue()
+    queue.begin(queued(queue, A, 0))
+    waiting = queued(queue, A, 1)
+    begun = []
+    for arrival in range(2, 2 * MAX_REMEMBERED):
+        queued(queue, Caller(id=f"stranger {arrival}"), arrival)
+        begun.append(queue.peek(None))
+        queue.begin(begun[-1])
+        assert len(queue._tags) <= MAX_REMEMBERED
+    assert waiting in begun
+
+
+def test_with_nothing_left_to_do_all_begin_anew() -> None:
+    queue = FairQueue()
+    queue.begin(queued(queue, A, 0))
+    queue.begin_anew()
+    queued(queue, A, 1)
+    queued(queue, B, 2)
+    assert order_of(queue) == [1, 2]

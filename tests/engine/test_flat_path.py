@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from hostler.engine.causal.flat_attention import NAME, FlatBatch, Piece, flat_attention
+from hostler.engine.causal.flat_attention import NAME, TILE, FlatBatch, Piece, flat_attention
 from hostler.engine.causal.flat_path import FlatPath
 from hostler.engine.causal.runner import CausalRunner
+from hostler.engine.causal.slot_cache import SlotLayer
 from hostler.types import SamplingParams, TokenPrompt
 from tests.engine.harness import TinyEngine, TinyModel
 from tests.engine.test_generation import random_prompts
@@ -141,3 +142,32 @@ def test_attention_is_that_of_each_sequence_by_itself(softcap: float | None, win
                 scores = softcap * torch.tanh(scores / softcap)
             expected = torch.softmax(scores, dim=0) @ values[slot, head // 2, seen]
             torch.testing.assert_close(result[0, token, head], expected)
+
+
+@pytest.mark.parametrize("start", [0, 30])
+def test_long_prompts_are_computed_in_few_shapes_and_rightly(start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch keeps for good what it has compiled for a shape of 16-bit numbers."""
+    shapes: set[tuple[int, int]] = set()
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def noting_attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, **options: Any) -> torch.Tensor:
+        shapes.add((query.shape[2], keys.shape[2]))
+        return attend(query, keys, values, **options)
+
+    monkeypatch.setattr("hostler.engine.causal.flat_attention.scaled_dot_product_attention", noting_attend)
+    generator = torch.Generator().manual_seed(0)
+    layer = SlotLayer()
+    for count in range(TILE, 3 * TILE + 1, 5):
+        stop = start + count
+        states = torch.randn((3, 1, 2, stop, 4), generator=generator).bfloat16()
+        query, (keys, values) = states[0, ..., start:, :], states[1:]
+        layer.lazy_initialization(keys, values)
+        layer.reserve(1, stop)
+        layer.keys[:, :, :stop], layer.values[:, :, :stop] = keys, values
+        batch = batch_of(list(range(start, stop)), [Piece(slot=0, start=start, stop=stop)], 0)
+        result, _ = flat_attention(torch.nn.Identity(), query, layer.keys, layer.values, flat_batch=batch)
+        is_seen = torch.ones((count, stop), dtype=torch.bool).tril(start)
+        expected = attend(query.float(), keys.float(), values.float(), attn_mask=is_seen)
+        torch.testing.assert_close(result.float(), expected.transpose(1, 2), atol=0.03, rtol=0.03)
+    assert shapes <= {(queries * TILE, columns * TILE) for queries in range(1, 4) for columns in range(1, 5)}
+    assert len(shapes) <= 6

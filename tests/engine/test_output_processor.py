@@ -12,8 +12,8 @@ from hostler.engine.request import Request
 from hostler.engine.text.detokenizer import IncrementalDetokenizer
 from hostler.engine.text.output_processor import OutputProcessor
 from hostler.engine.text.stop_strings import StopStrings
-from hostler.types import FinishReason, SamplingParams
-from tests.engine.harness import TinyModel
+from hostler.types import BeamParams, FinishReason, SamplingParams, TextPrompt
+from tests.engine.harness import TinyEngine, TinyModel
 from tests.tiny_models import build_tiny_model
 
 Tiny = Callable[[str], TinyModel]
@@ -130,3 +130,23 @@ def test_the_token_that_ends_a_sequence_is_counted_and_is_no_text(tiny: Tiny) ->
     word = tokenizer("horse").input_ids[0]
     delta = OutputProcessor(tokenizer).process(make_request([]), word, FinishReason.STOP)
     assert (delta.text, delta.token_ids) == ("", [word])
+
+
+def test_the_first_delta_of_a_sequence_and_no_other_says_how_long_it_waited(tiny: Tiny) -> None:
+    engine = TinyEngine(tiny("gpt2"), max_num_seqs=2)
+    for request_id in range(2):
+        engine.add(request_id, TextPrompt(text="The grey mare"), SamplingParams(n=2, max_tokens=4))
+    engine.run()
+    for collected in engine.sequences.values():
+        first, *others = collected.deltas
+        assert first.queued_s is not None
+        assert all(delta.queued_s is None for delta in others)
+
+
+def test_the_answers_of_a_beam_search_waited_as_one(tiny: Tiny) -> None:
+    engine = TinyEngine(tiny("gpt2"))
+    beams = BeamParams(num_beams=2)
+    engine.add(0, TextPrompt(text="The grey mare"), SamplingParams(n=2, max_tokens=4, beams=beams))
+    engine.run()
+    waits = [delta.queued_s for index in range(2) for delta in engine.sequences[0, index].deltas]
+    assert [wait is None for wait in waits] == [False, True]

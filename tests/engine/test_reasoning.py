@@ -62,6 +62,7 @@ def test_reasoning_is_told_while_it_is_written() -> None:
 
 def test_the_marks_are_those_of_the_template_or_of_the_tokenizer() -> None:
     assert marks_of("{{ x }}{% if thinks %}<think>\n\n</think>{% endif %}", []) == THINK
+    assert marks_of("{{ x }}<assistant><think>\n", []) == THINK
     assert marks_of("{{ x }}", ["<s>", "[THINK]", "[/THINK]"]) == ReasoningMarks("[THINK]", "[/THINK]")
     assert marks_of("{{ x }}", ["<think>"]) is None
     assert all(marks_of(marks.opener + marks.closer, []) == marks for marks in KNOWN)

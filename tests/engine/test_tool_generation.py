@@ -116,6 +116,17 @@ def test_calls_that_are_asked_for_parse_and_fit_their_schemas_in_every_form(form
         assert request_id == 0 or len(answer.calls) == 1
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_of_calls_that_are_asked_for_and_cut_off_nothing_is_text(form: str, model: Model) -> None:
+    engine = model.engine(FORMS[form])
+    for max_tokens in range(1, 40):
+        params = SamplingParams(seed=1, max_tokens=max_tokens, logit_bias=model.unthinking)
+        engine.add(max_tokens, asked(is_required=True), params)
+    engine.run()
+
+    assert {joined(sequence.deltas).text for sequence in engine.sequences.values()} == {""}
+
+
 @pytest.mark.parametrize("form", SAID)
 @pytest.mark.parametrize("skips", [True, False])
 def test_a_call_is_read_in_the_form_that_the_template_shows(form: str, skips: bool, model: Model) -> None:

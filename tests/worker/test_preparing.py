@@ -43,6 +43,8 @@ class Inputs:
 
     begun: threading.Event = field(default_factory=threading.Event)
     go: threading.Event = field(default_factory=threading.Event)
+    now: float = 0.0
+    """A clock on which each character takes a second."""
 
     def prepare(self, request_id: int, prompt: Prompt, params: SamplingParams, *, priority: int = 0) -> PreparedRequest:
         assert isinstance(prompt, TextPrompt)
@@ -51,6 +53,7 @@ class Inputs:
         return PreparedRequest(cast(Any, [sequence]), Admission(num_prompt_tokens=1, max_tokens=1))
 
     def tokenize(self, prompt: TextPrompt, *, add_special_tokens: bool) -> list[int]:
+        self.now += len(prompt.text)
         if prompt.text == "slow":
             self.begun.set()
             assert self.go.wait(TIMEOUT_S)
@@ -83,7 +86,9 @@ class Worker:
         self.sent: Queue[FromWorker] = Queue()
         self.actions: Queue[Action] = Queue()
         engine = Engine(FACTS, cast(Any, self.inputs), cast(Any, self.core))
-        self.preparing = Preparing(engine, max_queued_requests, self.sent.put, self.actions.put)
+        self.preparing = Preparing(
+            engine, max_queued_requests, self.sent.put, self.actions.put, clock=lambda: self.inputs.now
+        )
         threading.Thread(target=self.preparing.run, daemon=True).start()
 
     def ask(self, request_id: int, text: str, caller: Caller = ANYBODY) -> None:
@@ -195,3 +200,33 @@ def test_a_request_of_another_caller_is_taken_when_one_has_filled_the_queue() ->
     worker.inputs.go.set()
     admitted = [worker.next(), worker.next()]
     assert [message.request_id for message in admitted if isinstance(message, Admitted)] == [1, 3]
+
+
+def test_texts_of_another_caller_are_prepared_between_those_of_one_that_sent_many() -> None:
+    worker = Worker()
+    greedy, modest = Caller(id="greedy"), Caller(id="modest")
+    worker.ask(1, "slow", greedy)
+    assert worker.inputs.begun.wait(TIMEOUT_S)
+    for request_id in range(2, 50):
+        worker.ask(request_id, "waits", greedy)
+    worker.ask(50, "m", modest)
+    worker.preparing.take(Tokenize(call_id=51, prompt=TextPrompt(text="abc"), add_special_tokens=True, caller=modest))
+    worker.inputs.go.set()
+    answered = [worker.next() for _ in range(3)]
+    assert [each.request_id for each in answered if isinstance(each, Admitted)] == [1, 50]
+    assert answered[2] == Tokenized(call_id=51, token_ids=[3])
+
+
+def test_calls_of_one_caller_do_not_take_the_places_of_another() -> None:
+    worker = Worker(max_queued_requests=1)
+    worker.ask(1, "slow")
+    assert worker.inputs.begun.wait(TIMEOUT_S)
+    for call_id, caller in ((2, "greedy"), (3, "greedy"), (4, "modest")):
+        worker.preparing.take(Detokenize(call_id=call_id, token_ids=[7], caller=Caller(id=caller)))
+    refused = worker.next()
+    assert isinstance(refused, CallFailed)
+    assert refused.call_id == 3
+    worker.inputs.go.set()
+    assert isinstance(worker.next(), Admitted)
+    answered = [worker.next(), worker.next()]
+    assert {each.call_id for each in answered if isinstance(each, Detokenized)} == {2, 4}

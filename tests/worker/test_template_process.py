@@ -41,6 +41,7 @@ EVIL = {
     "lipsum": "{{ lipsum(n=n * 10 ** 6) }}",
     "json": "{{ [[[n]]] | tojson(indent=10 ** 10) }}",
     "long": "{{ 'x' * (n * 10 ** 6) }}",
+    "memory alone": "{{ ('x' * (n * 2 ** 29))[:5] }}",
     "surrogate": "{{ '\\ud800' * n }}",
 }
 SAME = "{% else %}{{ messages | map(attribute='content') | join(' ') }}{% endif %}"

@@ -106,6 +106,9 @@ class EngineCore:
         """
         began_at = time.perf_counter()
         scheduled = self._scheduler.schedule()
+        for request in scheduled.num_scheduled_tokens:
+            if request.queued_s is None:
+                request.queued_s = began_at - request.admitted_at
         try:
             return self._compute(scheduled)
         finally:

@@ -3,14 +3,18 @@
 Start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996, section 2): a virtual clock stands at the start tag of the
 sequence that began last; a caller's next one has as its start tag the end of its last one, or the clock, whichever is
 later; that with the least tag is next. Who was away gains nothing by it, and who asks for much gets no more than who
-asks for little while both wait.
+asks for little while both wait. When there is nothing left to compute, all begin anew.
 """
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
+from statistics import median_low
 
 from hostler.engine.request import Request, RequestStatus
 from hostler.engine.shares import Shares
+
+MAX_REMEMBERED = 1024
+"""Callers whose next start is kept. One who comes from many addresses may be many callers."""
 
 MAX_COUNTED_OUTPUT = 256
 """Of the tokens that an answer may have, those that count: most end long before their bound, and who names none is not
@@ -25,8 +29,7 @@ class FairQueue:
         self._by_caller: dict[str, list[Request]] = {}
         """By their turn; no list is empty."""
         self._tags: dict[str, float] = {}
-        """By caller, when its next sequence starts on the virtual clock; of those for whom the clock has not passed
-        it."""
+        """By caller, when its next sequence starts on the virtual clock, unless the clock has passed it."""
         self._clock = 0.0
 
     def __len__(self) -> int:
@@ -77,8 +80,18 @@ class FairQueue:
         if request.status is not RequestStatus.PREEMPTED:
             self._clock = start
             self._tags[request.caller.id] = self._clock + _cost(request) / request.caller.weight
-            if len(self._tags) > 2 * len(self._by_caller) + 1:
-                self._tags = {caller: tag for caller, tag in self._tags.items() if tag > self._clock}
+            if len(self._tags) > MAX_REMEMBERED:
+                self._forget_half()
+
+    def begin_anew(self) -> None:
+        """Nobody owes anybody a turn any more: nothing runs and nothing waits."""
+        self._tags.clear()
+
+    def _forget_half(self) -> None:
+        """Callers that come once each all start at the clock, which does not move for them and so passes nobody. It is
+        put forward to where half of them have been passed; who has waited since before is nearer to its turn for it."""
+        self._clock = max(self._clock, median_low(self._tags.values()))
+        self._tags = {caller: tag for caller, tag in self._tags.items() if tag > self._clock}
 
     def _start_of(self, request: Request) -> float:
         """One that was preempted has had its turn, and is owed it."""

@@ -1,5 +1,6 @@
-"""One sequence being generated, as the scheduler sees it: integers only."""
+"""One sequence being generated, as the scheduler sees it: no tensors."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -68,6 +69,9 @@ class Request:
     """Tokens whose keys and values are in the cache."""
     num_cached_tokens: int = 0
     """Tokens of the prompt that were computed for another sequence, and not again for this one."""
+    admitted_at: float = field(default_factory=time.perf_counter)
+    queued_s: float | None = None
+    """From then to its first step; `None` before it. One that is preempted keeps it."""
     status: RequestStatus = RequestStatus.WAITING
     finish_reason: FinishReason | None = None
     output_scores: list[TokenScore] = field(default_factory=list)

@@ -54,6 +54,8 @@ class Scheduler:
         return bool(self.waiting or self.running)
 
     def add_request(self, request: Request) -> None:
+        if not self.has_requests():
+            self.waiting.begin_anew()
         request.arrival = self._num_arrived
         self._num_arrived += 1
         self.waiting.add(request)

@@ -89,18 +89,23 @@ class FakeEngine:
         num_tokens = [len(item.token_ids) if isinstance(item, TokenPrompt) else _num_words(item) for item in inputs]
         return PoolingOutput(values=b"".join(rows), num_tokens=num_tokens)
 
-    async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
+    async def tokenize(
+        self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True, caller: Caller = ANYBODY
+    ) -> list[int]:
+        self.callers.append(caller)
         text = prompt.text if isinstance(prompt, TextPrompt) else " ".join(turn.content for turn in prompt.messages)
         vocabulary = self.model.vocabulary
         vocabulary += [word for word in dict.fromkeys(text.split()) if word not in vocabulary]
         return [vocabulary.index(word) for word in text.split()]
 
-    async def detokenize(self, token_ids: list[int]) -> str:
+    async def detokenize(self, token_ids: list[int], *, caller: Caller = ANYBODY) -> str:
+        self.callers.append(caller)
         if any(token_id >= len(self.model.vocabulary) for token_id in token_ids):
             raise InvalidRequestError("a token id is outside the vocabulary", param="tokens")
         return " ".join(self.model.vocabulary[token_id] for token_id in token_ids)
 
-    async def tokenizer_facts(self) -> TokenizerFacts:
+    async def tokenizer_facts(self, *, caller: Caller = ANYBODY) -> TokenizerFacts:
+        self.callers.append(caller)
         return self.model.tokenizer
 
     def _read(self, item: PoolingInput, num_values: int) -> bytes:

@@ -35,14 +35,11 @@ class FakeGeneration:
         self._answer = engine.model.next_answer(prompt)
         self._aborted = asyncio.Event()
         self._is_finished = False
+        self._deltas: AsyncIterator[TokenDelta] | None = None
 
     @property
     def admission(self) -> Admission:
         return self._admission
-
-    @property
-    def has_next(self) -> bool:
-        return False
 
     def abort(self) -> None:
         if self._is_finished or self._aborted.is_set():
@@ -50,6 +47,13 @@ class FakeGeneration:
         self._aborted.set()
         self._engine.num_aborted += 1
         self._engine.running.discard(self)
+
+    async def next_deltas(self) -> list[TokenDelta]:
+        if self._deltas is None:
+            self._deltas = aiter(self)
+        async for delta in self._deltas:
+            return [delta]
+        return []
 
     async def __aiter__(self) -> AsyncIterator[TokenDelta]:
         tokens, last_reason = self._tokens()
@@ -66,6 +70,7 @@ class FakeGeneration:
                     token,
                     index=index,
                     token_ids=[i],
+                    queued_s=0.0 if i == 0 else None,
                     finish_reason=last_reason if is_last else None,
                     stop=self._engine.model.stop if is_last else None,
                     logprobs=_score(i, token.text, -1.0 / (index + i + 1), self._params.logprobs),

@@ -71,6 +71,8 @@ class FakeModel:
     """Raised in place of the word `num_free_words`."""
     seconds_since_step: float = 0.0
     """What a worker that is asked says of its engine."""
+    heartbeat_gate: asyncio.Event | None = None
+    """It says so when this is set."""
     vocabulary: list[str] = field(default_factory=list)
     """Words that were tokenised; a token id is a place in it. Special tokens are not there."""
     tokenizer: TokenizerFacts = TOKENIZER

@@ -67,6 +67,8 @@ class FakeWorker(FakeEngine):
     async def seconds_since_step(self) -> float:
         if self.dead.is_set():
             raise EngineDeadError("the fake worker is dead")
+        if self.model.heartbeat_gate is not None:
+            await self.model.heartbeat_gate.wait()
         return self.model.seconds_since_step
 
     async def stats(self) -> EngineStats:

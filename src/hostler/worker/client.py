@@ -145,15 +145,18 @@ class WorkerClient:
         call = Pool(call_id=next(self._ids), inputs=inputs, params=params, caller=caller)
         return (await self._ask(call, Pooled)).output
 
-    async def tokenize(self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True) -> list[int]:
-        call = Tokenize(call_id=next(self._ids), prompt=prompt, add_special_tokens=add_special_tokens)
+    async def tokenize(
+        self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True, caller: Caller = ANYBODY
+    ) -> list[int]:
+        call = Tokenize(call_id=next(self._ids), prompt=prompt, add_special_tokens=add_special_tokens, caller=caller)
         return (await self._ask(call, Tokenized)).token_ids
 
-    async def detokenize(self, token_ids: list[int]) -> str:
-        return (await self._ask(Detokenize(call_id=next(self._ids), token_ids=token_ids), Detokenized)).text
+    async def detokenize(self, token_ids: list[int], *, caller: Caller = ANYBODY) -> str:
+        call = Detokenize(call_id=next(self._ids), token_ids=token_ids, caller=caller)
+        return (await self._ask(call, Detokenized)).text
 
-    async def tokenizer_facts(self) -> TokenizerFacts:
-        return (await self._ask(ReportTokenizer(call_id=next(self._ids)), TokenizerReport)).facts
+    async def tokenizer_facts(self, *, caller: Caller = ANYBODY) -> TokenizerFacts:
+        return (await self._ask(ReportTokenizer(call_id=next(self._ids), caller=caller), TokenizerReport)).facts
 
     async def free_cached_memory(self) -> int:
         return (await self._ask(FreeCachedMemory(call_id=next(self._ids)), CachedMemoryFreed)).freed_bytes

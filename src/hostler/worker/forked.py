@@ -38,6 +38,11 @@ _ENVIRONMENT = {
             "glibc.malloc.trim_threshold=268435456",
         )
     ),
+    # oneDNN, and torch's layer over it, each keep what they compiled for a product: 0.4 to 0.7 MB together. Each number
+    # of tokens in a step makes a product of its own of each shape of layer, so with their default of 1024 a worker grew
+    # by 600 MB. The numbers of sequences that decode at a time in a row of steps have room in this.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
+    "LRU_CACHE_CAPACITY": "128",
     # The Rust tokenizers would warn of the fork that follows and would not use their threads anyway.
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",

@@ -82,6 +82,7 @@ class Tokenize(Struct, frozen=True, tag="tokenize"):
     call_id: int
     prompt: TextPrompt | ChatPrompt
     add_special_tokens: bool
+    caller: Caller = ANYBODY
 
 
 class Detokenize(Struct, frozen=True, tag="detokenize"):
@@ -89,12 +90,14 @@ class Detokenize(Struct, frozen=True, tag="detokenize"):
 
     call_id: int
     token_ids: list[int]
+    caller: Caller = ANYBODY
 
 
 class ReportTokenizer(Struct, frozen=True, tag="report_tokenizer"):
     """Answered by `TokenizerReport` or `CallFailed`, in its turn among the requests."""
 
     call_id: int
+    caller: Caller = ANYBODY
 
 
 class FreeCachedMemory(Struct, frozen=True, tag="free_cached_memory"):

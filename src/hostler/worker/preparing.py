@@ -1,9 +1,9 @@
-"""What is done with text before the engine computes, in a thread of its own, in the order of arrival."""
+"""What is done with text before the engine computes, in a thread of its own, whose time callers share."""
 
 import logging
 import threading
+import time
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import NoReturn
 
 from hostler.engine.factory import Engine
@@ -11,6 +11,7 @@ from hostler.engine.pooling.factory import PoolingEngine
 from hostler.engine.pooling.input_processor import PoolingPreparation
 from hostler.errors import EngineRequestError, HostlerError, InvalidRequestError
 from hostler.worker.admission import AdmissionControl
+from hostler.worker.caller_turns import CallerTurns
 from hostler.worker.messages import (
     Admitted,
     CallFailed,
@@ -43,6 +44,7 @@ class Preparing:
         max_queued_requests: int,
         send: Callable[[FromWorker], None],
         before_next_step: Callable[[Action], None],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`before_next_step` has the thread that computes do something, in the order of the calls."""
         self.admissions = AdmissionControl(max_queued_requests)
@@ -51,7 +53,8 @@ class Preparing:
         self._engine = engine
         self._send = send
         self._before_next_step = before_next_step
-        self._queue: SimpleQueue[Message] = SimpleQueue()
+        self._clock = clock
+        self._queue: CallerTurns[Message] = CallerTurns()
         self._begun: dict[int, PoolingPreparation] = {}
         """By call id, what is prepared in several turns; of the preparing thread alone."""
         self._lock = threading.Lock()
@@ -64,13 +67,13 @@ class Preparing:
             if isinstance(message, Generate | Pool):
                 self.admissions.enter(_id_of(message), message.caller)
             else:
-                self._calls.enter(_id_of(message))
+                self._calls.enter(_id_of(message), message.caller)
         except HostlerError as exc:
             self._refuse(message, exc)
             return
         with self._lock:
             self._pending.add(_id_of(message))
-        self._queue.put(message)
+        self._queue.put(message.caller, message)
 
     def withdraw(self, message_id: int) -> None:
         """Drop a request or call that has not gone on to the engine; called by the reader. Others are left alone."""
@@ -82,8 +85,11 @@ class Preparing:
         while True:
             message = self._queue.get()
             message_id = _id_of(message)
-            if message_id in self._pending and not self._prepare(message):
-                self._queue.put(message)
+            begun_at = self._clock()
+            is_done = message_id not in self._pending or self._prepare(message)
+            self._queue.charge(message.caller, self._clock() - begun_at)
+            if not is_done:
+                self._queue.put(message.caller, message)
                 continue
             self._begun.pop(message_id, None)
             with self._lock:
@@ -91,7 +97,7 @@ class Preparing:
             self._calls.leave([message_id])
 
     def _prepare(self, message: Message) -> bool:
-        """Whether that is all; else it is to be called again, after the others that wait."""
+        """Whether that is all; else it is to be called again, when others have had their turns."""
         try:
             if isinstance(message, Pool):
                 return self._advance(message)

@@ -77,7 +77,9 @@ def test_a_text_may_be_written_when_it_is_what_was_asked_for(
     ("constraint", "reason"),
     [
         (schema({"type": "objec"}), "Invalid type: objec"),
-        (schema({"not": {"type": "string"}}), "not"),
+        (schema({"not": {"type": "string"}}), "no grammar holds an answer to not; leave that out"),
+        (schema({"if": {}, "then": {}, 'ä"]\n': 1}), "no grammar holds an answer to if, then"),
+        (schema({"oneOf": [{"type": "integer"}, {"type": "number"}]}), "use anyOf"),
         (schema({"$ref": "https://example.com/schema"}), "example.com"),
         (schema({"allOf": [{"type": "string"}, {"type": "integer"}]}), ""),
         (schema([]), "object"),
@@ -144,12 +146,12 @@ def test_a_grammar_is_compiled_once_and_the_least_used_is_forgotten(
     monkeypatch.setattr(compiler_module, "MAX_KEPT", 2)
     first, second, third = (schema({"const": number}) for number in range(3))
     compiled = compiler.compile(first)
-    compiler.compile(second)
+    forgotten = compiler.compile(second)
     assert compiler.compile(first) is compiled
     compiler.compile(third)
     assert compiler.compile(first) is compiled
     kept = compiler.compile(third)
-    assert compiler.compile(second) is not None
+    assert compiler.compile(second) is not forgotten
     assert compiler.compile(third) is kept
 
 

@@ -8,7 +8,7 @@ tells the sequences apart again. It computes all that decode together, and each 
 from dataclasses import dataclass, field
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface
 
 NAME = "hostler_flat"
@@ -17,6 +17,11 @@ IGNORED_ARGUMENTS = frozenset(
     {"cache_position", "dropout", "output_attentions", "output_router_logits", "position_ids", "use_cache"}
 )
 """What forwards hand down to it besides, and what means nothing here. Anything else may well mean something."""
+
+TILE = 64
+"""Tokens. torch's attention on a CPU compiles products of its own for pieces of so many or more, for each length and
+each number of columns, and keeps all of them: 40 to 90 kB for each new prompt. Whole tiles have few lengths."""
+_COMPILED_DTYPES = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,17 @@ class Piece:
     """Position of the first."""
     stop: int
 
+    def extent(self, dtype: torch.dtype, device: torch.device) -> tuple[int, int]:
+        """How many queries and columns to compute with: its own, or more, of which nothing is seen or wanted."""
+        num_tokens = self.stop - self.start
+        if num_tokens < TILE or device.type != "cpu" or dtype not in _COMPILED_DTYPES:
+            return num_tokens, self.stop
+        return _whole_tiles(num_tokens), _whole_tiles(self.stop)
+
+
+def _whole_tiles(count: int) -> int:
+    return -(-count // TILE) * TILE
+
 
 @dataclass(frozen=True)
 class Masks:
@@ -36,7 +52,7 @@ class Masks:
     decoding: torch.Tensor | None
     """`[num_decoding, 1, 1, num_columns]`; `None` where nothing decodes."""
     pieces: list[torch.Tensor | None]
-    """`[piece's tokens, its stop]`; `None` stands for causal, from the sequence's first token on."""
+    """Of each piece's extent; `None` stands for causal, from the sequence's first token on."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +85,15 @@ class FlatBatch:
         decoding = None
         if self.num_decoding:
             decoding = _mask(self.positions[: self.num_decoding], self.num_columns, window, dtype)[:, None, None]
-        pieces: list[torch.Tensor | None] = []
-        offset = self.num_decoding
-        for piece in self.pieces:
-            end = offset + piece.stop - piece.start
-            is_plain = piece.start == 0 and (window is None or piece.stop <= window)
-            pieces.append(None if is_plain else _mask(self.positions[offset:end], piece.stop, window, dtype))
-            offset = end
-        return Masks(decoding, pieces)
+        return Masks(decoding, [self._mask_of(piece, window, dtype) for piece in self.pieces])
+
+    def _mask_of(self, piece: Piece, window: int | None, dtype: torch.dtype) -> torch.Tensor | None:
+        if piece.start == 0 and (window is None or piece.stop <= window):
+            return None
+        device = self.positions.device
+        num_queries, num_columns = piece.extent(dtype, device)
+        positions = torch.arange(piece.start, piece.start + num_queries, device=device)
+        return _mask(positions, num_columns, window, dtype)
 
 
 def _mask(positions: torch.Tensor, num_columns: int, window: int | None, dtype: torch.dtype) -> torch.Tensor:
@@ -104,7 +121,7 @@ def flat_attention(
     """As `AttentionInterface` has it; `[1, num_tokens, num_heads, head_dim]`.
 
     `query`: `[1, num_heads, num_tokens, head_dim]`. `keys` and `values`: all slots,
-    `[num_slots, num_kv_heads, num_columns, head_dim]`, those of the batch's tokens in them.
+    `[num_slots, num_kv_heads, num_columns, head_dim]`, those of the batch's tokens in them; whole tiles of columns.
 
     Raises:
         TypeError: for an argument that this function does not know.
@@ -121,11 +138,13 @@ def flat_attention(
         attended[:count] = result.squeeze(2)
     offset = count
     for piece, mask in zip(flat_batch.pieces, masks.pieces, strict=True):
-        end = offset + piece.stop - piece.start
-        own = slice(piece.slot, piece.slot + 1), slice(None), slice(piece.stop)
-        result = _attend(query[:, :, offset:end], keys[own], values[own], mask, scale, softcap)
-        attended[offset:end] = result[0].transpose(0, 1)
-        offset = end
+        num_tokens = piece.stop - piece.start
+        num_queries, num_columns = piece.extent(query.dtype, query.device)
+        own = slice(piece.slot, piece.slot + 1), slice(None), slice(num_columns)
+        queries = pad(query[:, :, offset : offset + num_tokens], (0, 0, 0, num_queries - num_tokens))
+        result = _attend(queries, keys[own], values[own], mask, scale, softcap)
+        attended[offset : offset + num_tokens] = result[0, :, :num_tokens].transpose(0, 1)
+        offset += num_tokens
     return attended.unsqueeze(0), None
 
 

@@ -10,11 +10,11 @@ slot 2    [ i   .   .   .   .   .  ]   then those whose prompts are being comput
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from hostler.engine.causal.flat_attention import FlatBatch
+from hostler.engine.causal.flat_attention import TILE, FlatBatch
 from hostler.engine.causal.path import States
 
 COLUMN_SLACK = 128
-"""Columns allocated beyond the need: growing copies everything, so it must be rare."""
+"""Columns allocated beyond the need, at most: growing copies everything, so it must be rare."""
 
 
 class SlotLayer(CacheLayerMixin):
@@ -67,7 +67,8 @@ class SlotLayer(CacheLayerMixin):
         if num_slots > slots:
             slots = max(num_slots, min(2 * slots, slots + 8))
         if num_columns > columns:
-            columns = num_columns + COLUMN_SLACK
+            # Whole tiles, since attention reads whole ones.
+            columns = (num_columns + COLUMN_SLACK) // TILE * TILE
         grown = self.states.new_zeros((slots, columns, size))
         grown[: self.states.shape[0], : self.states.shape[1]] = self.states
         self._hold(grown)

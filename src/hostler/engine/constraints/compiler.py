@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from hostler.engine.constraints.closing import closed
 from hostler.engine.constraints.endless import check_ends
 from hostler.engine.constraints.matcher import GrammarMatcher
+from hostler.engine.constraints.reasons import in_our_words
 from hostler.engine.constraints.thought import after_thought
 from hostler.engine.constraints.tool_calls import Grammar, calls_grammars, either
 from hostler.engine.constraints.vocabulary import Vocabulary
@@ -175,6 +176,5 @@ def _grammar_of_schema(schema: Any) -> Grammar:
 
 
 def _refusal(param: str, reason: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"{param} cannot be followed: {' '.join(reason.split())[:MAX_REASON_CHARS]}", param=param
-    )
+    told = " ".join(in_our_words(reason).split())
+    return InvalidRequestError(f"{param} cannot be followed: {told[:MAX_REASON_CHARS]}", param=param)

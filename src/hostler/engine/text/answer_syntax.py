@@ -25,6 +25,8 @@ class AnswerSyntax:
 
     calls: CallSyntax | None = None
     """`None`: nothing in it is a call."""
+    has_text: bool = True
+    """`False`: a grammar makes it calls alone, so that what is cut off of one is no text either."""
     names: frozenset[str] = frozenset()
     """Of the tools."""
     is_parallel: bool = True

@@ -63,7 +63,7 @@ def new_parser(syntax: AnswerSyntax) -> AnswerParser:
         return ResponseTemplateParser(own.template, own.prompt_text, own.tools, is_parallel=syntax.is_parallel)
     parser: AnswerParser = PlainText()
     if syntax.calls is not None:
-        parser = CallParser(syntax.calls, syntax.names, is_parallel=syntax.is_parallel)
+        parser = CallParser(syntax.calls, syntax.names, is_parallel=syntax.is_parallel, has_text=syntax.has_text)
     if (thinking := syntax.thinking) is not None:
         parser = ReasoningParser(thinking.marks, parser, has_begun=thinking.has_begun)
     return parser

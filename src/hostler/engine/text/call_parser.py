@@ -48,12 +48,15 @@ _LINE = regex.compile(r"(?:\A|\n)[^\S\n]*(?P<bracket>[\[{])")
 class CallParser:
     """An `AnswerParser` of text with calls in it. What begins like a call and is none is text."""
 
-    def __init__(self, syntax: CallSyntax, names: frozenset[str], *, is_parallel: bool = True) -> None:
+    def __init__(
+        self, syntax: CallSyntax, names: frozenset[str], *, is_parallel: bool = True, has_text: bool = True
+    ) -> None:
         """`names`: of the tools there are; a model may mark a call of others all the same, and bare JSON is none of
-        them. `is_parallel`: there may be more calls than one."""
+        them. `is_parallel`: there may be more calls than one. `has_text`: what is no call is told."""
         self._syntax = syntax
         self._names = names
         self._is_parallel = is_parallel
+        self._has_text = has_text
         self._is_over = False
         self._closer: Pattern = _pattern("~" + regex.escape(syntax.closer)) if syntax.closer else None
         self._step: Callable[[], bool] = self._in_text
@@ -145,7 +148,8 @@ class CallParser:
         return next((n for n in range(len(opener) - 1, 0, -1) if self._buffer.endswith(opener[:n])), 0)
 
     def _say(self, text: str) -> None:
-        self._new.text += text
+        if self._has_text:
+            self._new.text += text
         if text:
             line = text.rpartition("\n")[2]
             self._is_blank_line = not line.strip() and ("\n" in text or self._is_blank_line)

@@ -11,7 +11,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from hostler.errors import InvalidRequestError
 from hostler.struct import Struct
 from hostler.tools import Tool
-from hostler.types import ChatMessage
+from hostler.types import ChatMessage, Reasoning
 
 MAX_CPU_S = 0.75
 """For all renderings of one request. A conversation of 4,000 turns takes the longest templates in use a tenth of it."""
@@ -33,6 +33,7 @@ class TemplateCall(Struct, frozen=True):
     add_generation_prompt: bool
     continue_last: bool
     tools: list[Tool] = []
+    reasoning: Reasoning = Reasoning()
     cpu_limit_s: float = MAX_CPU_S
     """Seconds of computing that the rendering may take."""
 
@@ -61,6 +62,7 @@ def render(call: TemplateCall) -> Rendered:
             chat_template=call.template,
             add_generation_prompt=call.add_generation_prompt,
             continue_final_message=call.continue_last,
+            **_switches(call.reasoning),
             **call.special_tokens,
         )
         # A template can write what is no text, and no message can carry.
@@ -109,6 +111,16 @@ def conversation(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
 def described(tools: Sequence[Tool]) -> list[dict[str, Any]]:
     """Tools as transformers documents them for templates. Parameters are always there: templates go through them."""
     return [{"type": "function", "function": _function(tool)} for tool in tools]
+
+
+def _switches(reasoning: Reasoning) -> dict[str, Any]:
+    """By the names that families of templates have for them. One left out is as the template has it."""
+    switches: dict[str, Any] = {}
+    if reasoning.is_on is not None:
+        switches |= {"enable_thinking": reasoning.is_on, "thinking": reasoning.is_on}
+    if reasoning.effort is not None:
+        switches["reasoning_effort"] = reasoning.effort
+    return switches
 
 
 def _function(tool: Tool) -> dict[str, Any]:

@@ -99,6 +99,7 @@ class ChatTokenizer:
             tools=tools,
             add_generation_prompt=add_generation_prompt,
             continue_last=prompt.continue_last,
+            reasoning=prompt.reasoning,
             cpu_limit_s=cpu_limit_s,
         )
         return self._render(call)

@@ -41,6 +41,7 @@ class ModelSyntax:
         return AnswerSyntax(
             calls=None if tool_use is None else self.calls(is_constrained=is_constrained),
             names=frozenset(tool.name for tool in tool_use.tools) if tool_use is not None else frozenset(),
+            has_text=tool_use is None or not tool_use.is_required,
             is_parallel=tool_use is None or tool_use.is_parallel,
             thinking=thinking,
             response_template=own,

@@ -32,11 +32,14 @@ class OutputProcessor:
         prompt was computed is left out.
         """
         prompt_logprobs = self._prompt_logprobs(request)
-        num_cached_tokens = request.num_cached_tokens if len(request.output_token_ids) == 1 else 0
+        is_first = len(request.output_token_ids) == 1
+        num_cached_tokens = request.num_cached_tokens if is_first else 0
+        queued_s = request.queued_s if is_first else None
         if request.max_tokens == 0:
             return TokenDelta(
                 index=request.index,
                 num_cached_tokens=num_cached_tokens,
+                queued_s=queued_s,
                 finish_reason=FinishReason.LENGTH,
                 prompt_logprobs=prompt_logprobs,
             )
@@ -56,6 +59,7 @@ class OutputProcessor:
             logprobs=self._logprobs(request, is_end_token=is_end_token),
             prompt_logprobs=prompt_logprobs,
             num_cached_tokens=num_cached_tokens,
+            queued_s=queued_s,
         )
 
     def stopped(self, request: Request, candidates: Sequence[Candidate]) -> set[Candidate]:
@@ -81,6 +85,7 @@ class OutputProcessor:
             reasoning=told.reasoning,
             tool_calls=told.tool_calls,
             token_ids=answer.token_ids,
+            queued_s=request.queued_s if index == 0 else None,  # they waited as one
             finish_reason=reason,
             stop=text.stop,
         )

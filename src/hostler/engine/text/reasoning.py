@@ -28,13 +28,16 @@ KNOWN = (
     ReasoningMarks("[THINK]", "[/THINK]"),
     ReasoningMarks("<seed:think>", "</seed:think>"),
     ReasoningMarks("<|START_THINKING|>", "<|END_THINKING|>"),
+    ReasoningMarks("<|inner_prefix|>", "<|inner_suffix|>"),
+    ReasoningMarks("<thought>", "</thought>"),
 )
 
 
 def marks_of(template: str, added_tokens: Collection[str]) -> ReasoningMarks | None:
     """Those that a template writes, or that its tokenizer was given; `None`: the model is not known to think."""
     for marks in KNOWN:
-        if marks.closer in template or {marks.opener, marks.closer} <= set(added_tokens):
+        is_written = marks.opener in template or marks.closer in template
+        if is_written or {marks.opener, marks.closer} <= set(added_tokens):
             return marks
     return None
 
