@@ -281,7 +281,7 @@ def test_a_pinned_model_neither_idles_out_nor_makes_way() -> None:
     assert controller.handle(Tick(), 10_000.0) == []
     error = only_error(controller.handle(Acquire(2, "b"), 10_000.0))
     assert isinstance(error, ModelTooLargeError)
-    assert "a hold a part for good (pinned)" in str(error)
+    assert "a part of which is kept by a (pinned); unload one of them" in str(error)
     assert controller.handle(Unload(3, "a"), 10_001.0) == [StopWorker("a", 1, LeaveReason.UNLOADED)]
 
 
@@ -322,6 +322,26 @@ def test_an_eviction_says_for_whom_and_why() -> None:
     (note,) = [note for note in controller.notes if note.kind is NoteKind.LEAVING]
     assert note.text == "a leaves to make room for b: it has been idle for 8.0 s and took 0.0 s to load"
     assert (note.facts["reason"], note.facts["for"]) == (LeaveReason.EVICTED, "b")
+
+
+def test_a_wait_for_a_model_that_leaves_names_it() -> None:
+    controller = DrivenController(1)
+    load(controller, "a", 1)
+    controller.handle(Release(1, "a"), 0.0)
+    controller.handle(Acquire(2, "b"), 8.0)
+    (note,) = [note for note in controller.notes if note.kind is NoteKind.WAITING]
+    assert note.text == "b waits for a to leave memory"
+
+
+def test_what_only_a_first_load_has_to_do_is_not_expected_of_the_next() -> None:
+    controller = DrivenController(1)
+    controller.handle(Load(1, "a"), 0.0)
+    controller.handle(LoadSucceeded("a", 1, once_s=90.0), 92.0)
+    (note,) = [note for note in controller.notes if note.kind is NoteKind.LOADED]
+    assert (note.text, note.facts["seconds"]) == ("a was loaded in 92.0 s", 92.0)
+    entry = controller.entry("a")
+    assert entry is not None
+    assert entry.load_s == 2.0
 
 
 def test_a_wait_is_noted_once_for_each_reason() -> None:

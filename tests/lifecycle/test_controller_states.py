@@ -350,14 +350,12 @@ class World(RuleBasedStateMachine):
         overdue = [
             entry for entry in entries if entry.wants_room and entry.oldest_waiter.since + LIMITS.turn_s <= self.now
         ]
-        if not overdue:
-            return
-        wanted = {resource for entry in overdue for option in entry.options or () for resource in option.need}
+        lacked = {resource for entry in overdue for resource in entry.lacking or {}}
         had_their_turn = [
             entry
             for entry in entries
-            if entry.ready_since is not None and entry.ready_since + LIMITS.turn_s <= self.now
-            if not entry.profile.is_pinned and wanted & set(entry.lacking or wanted)
+            if entry.leases and entry.ready_since is not None and entry.ready_since + LIMITS.turn_s <= self.now
+            if not entry.profile.is_pinned and lacked & set(self.controller.stable.ledger.held_by(entry.model_id))
         ]
         if had_their_turn:
             assert any(entry.yields_to or entry.leaving for entry in entries)

@@ -257,8 +257,8 @@ async def test_a_process_that_cannot_start_is_a_failed_load(stable: Stable) -> N
 async def test_a_process_that_dies_while_it_loads_is_a_failed_load(stable: Stable) -> None:
     stable.hold_loads("a")
     request = await waiting(stable, "a")
-    stable.launcher.worker("a").crash()
-    with pytest.raises(ModelLoadError, match="ended"):
+    stable.launcher.worker("a").crash("signal SIGKILL")
+    with pytest.raises(ModelLoadError, match=r"ended: signal SIGKILL \(as when the system is out of memory\)"):
         await request
     assert await stable.state("a") is ModelState.FAILED
 
@@ -526,6 +526,22 @@ async def test_what_a_load_has_shown_is_recorded_and_corrects_the_reservation(st
     assert stable.manager.reserved("a") == {HOST: 1000, PLACES: 1}
     shown = msgspec.structs.replace(facts, load_s=4.0)
     assert stable.estimator.recorded == [("a", stable.estimator.estimates["a"].footprint, shown)]
+
+
+async def test_the_seconds_of_a_download_are_not_expected_of_the_next_load(stable: Stable) -> None:
+    gate = stable.hold_loads("a")
+    loading = await waiting(stable, "a")
+    for progress, seconds in (
+        (LoadProgress(stage="starting"), 1),
+        (LoadProgress(stage="downloading"), 20),
+        (LoadProgress(stage="converting"), 10),
+        (LoadProgress(stage="loading"), 3),
+    ):
+        stable.launcher.worker("a").report(progress)
+        await stable.clock.advance(seconds)
+    gate.set()
+    (await loading).release()
+    assert stable.manager.status("a").load_s == 4.0
 
 
 async def test_a_worker_is_told_where_to_go_and_how_much_to_take(stable: Stable) -> None:

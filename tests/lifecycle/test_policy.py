@@ -57,8 +57,8 @@ def victims(need: Need, free: Need, stable: list[Resident]) -> tuple[str, ...] |
 
 
 def may_leave(resident: Resident) -> bool:
-    is_idle = resident.state is ModelState.READY and resident.num_leases == 0 and not resident.is_pinned
-    return is_idle and resident.dwells_until(TURN_S) <= NOW
+    is_idle = resident.state is ModelState.READY and resident.num_leases == 0 and not resident.is_going()
+    return is_idle and not resident.is_pinned and resident.dwells_until(TURN_S) <= NOW
 
 
 @given(needs, frees, residents())

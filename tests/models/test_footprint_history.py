@@ -37,8 +37,8 @@ def facts(host_bytes: int = 1000, device_bytes: int = 0, load_s: float = 1.5) ->
     )
 
 
-def record(host_bytes: int = 1000) -> LoadRecord:
-    return LoadRecord.of(FOOTPRINT, facts(host_bytes))
+def record(host_bytes: int = 1000, load_s: float = 1.5) -> LoadRecord:
+    return LoadRecord.of(FOOTPRINT, facts(host_bytes, load_s=load_s))
 
 
 def test_a_record_outlives_the_server(tmp_path: Path) -> None:
@@ -59,6 +59,19 @@ def test_the_middle_one_of_the_last_three_loads_counts(tmp_path: Path, measured:
     for host_bytes in measured:
         history.add("key", record(host_bytes))
     assert FootprintHistory(tmp_path).find("key") == record(expected)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [([90.0], 90.0), ([90.0, 1.0], 1.0), ([3.0, 90.0, 2.0], 3.0)])
+def test_one_slow_load_among_the_last_is_not_expected_again(
+    tmp_path: Path, seconds: list[float], expected: float
+) -> None:
+    history = FootprintHistory(tmp_path)
+    for load_s in seconds:
+        # The slow one has the middle of the sizes, too.
+        history.add("key", record(2 if load_s == 90.0 else int(load_s), load_s))
+    found = history.find("key")
+    assert found is not None
+    assert found.load_s == expected
 
 
 def test_nothing_is_known_of_what_was_never_loaded(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hostler.config import Settings
-from hostler.errors import GatedModelError, ModelNotFoundError
+from hostler.errors import GatedModelError, ModelLoadError, ModelNotFoundError
 from hostler.models.hub_lookup import HubLookUp
 from hostler.types import ModelType
 from tests.fake_hub import FakeHub
@@ -65,3 +65,11 @@ def test_a_gated_repository_says_where_to_ask(look_up: HubLookUp, hub: FakeHub, 
     hub.add_repository("acme/gated", tiny, gated=True)
     with pytest.raises(GatedModelError, match="acme/gated is gated"):
         look_up("acme/gated")
+
+
+def test_a_hub_that_cannot_be_reached_is_to_be_asked_again_later(tmp_path: Path) -> None:
+    with FakeHub() as hub:
+        look_up = HubLookUp(Settings(cache_dir=tmp_path / "cache"), hub.url)
+    with pytest.raises(ModelLoadError, match="cannot be reached") as caught:
+        look_up("acme/model")
+    assert caught.value.retry_after_s == 10.0

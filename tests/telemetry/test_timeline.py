@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def note(timeline: Timeline, clock: Clock, at: float, *token_ids: int, index: int = 0, prompt_index: int = 0) -> None:
     clock.now = 100.0 + at
-    timeline.note(prompt_index, TokenDelta(index=index, token_ids=list(token_ids)))
+    timeline.note(prompt_index, [TokenDelta(index=index, token_ids=list(token_ids))])
 
 
 def gaps(timeline: Timeline) -> dict[float, int]:
@@ -42,8 +42,29 @@ def test_the_first_token_is_timed_from_the_request_and_the_wait_for_the_model_ap
 
 def test_what_never_came_has_no_time() -> None:
     timeline = Timeline()
-    timeline.note(0, TokenDelta(finish_reason=FinishReason.LENGTH))
+    timeline.note(0, [TokenDelta(finish_reason=FinishReason.LENGTH)])
     assert (timeline.wait_s, timeline.ttft_s, timeline.tokens_per_second) == (None, None, None)
+
+
+def test_a_wait_in_the_engine_is_that_of_the_sequence_that_waited_longest() -> None:
+    timeline = Timeline()
+    assert timeline.queue_s is None
+    timeline.note(0, [TokenDelta(token_ids=[1], queued_s=0.0), TokenDelta(index=1, token_ids=[1], queued_s=0.5)])
+    timeline.note(1, [TokenDelta(token_ids=[1], queued_s=0.25), TokenDelta(token_ids=[1])])
+    assert timeline.queue_s == 0.5
+    assert timeline.queue_waits_s == [0.0, 0.5, 0.25]
+
+
+def test_it_begins_with_the_first_step_and_no_later_than_its_first_token(clock: Clock) -> None:
+    timeline = Timeline()
+    clock.now = 101.0
+    timeline.note_admission()
+    assert timeline.begun_at is None
+    clock.now = 103.0
+    timeline.note(0, [TokenDelta(token_ids=[1], queued_s=1.5), TokenDelta(index=1, token_ids=[1], queued_s=0.5)])
+    assert timeline.begun_at == 101.5
+    timeline.queue_waits_s = [2.5]
+    assert timeline.begun_at == 103.0
 
 
 def test_a_gap_is_between_two_tokens_of_the_same_sequence(clock: Clock) -> None:

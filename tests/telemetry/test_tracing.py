@@ -72,12 +72,13 @@ async def test_a_request_is_a_tree_from_http_to_its_tokens(spans: Spans, is_stre
         "wait_for_model": "POST /v1/completions",
         "text_completion tiny-text": "POST /v1/completions",
         "tokenize": "text_completion tiny-text",
-        "queue_and_prefill": "text_completion tiny-text",
+        "queue": "text_completion tiny-text",
+        "prefill": "text_completion tiny-text",
         "decode": "text_completion tiny-text",
     }
     assert root.kind is SpanKind.SERVER
     assert all(span.start_time is not None and span.end_time is not None for span in spans.finished)
-    order = [spans.named(name) for name in ("wait_for_model", "tokenize", "queue_and_prefill", "decode")]
+    order = [spans.named(name) for name in ("wait_for_model", "tokenize", "queue", "prefill", "decode")]
     for before, after in pairwise(order):
         assert (before.end_time or 0) == (after.start_time or 0)
     assert (root.start_time or 0) <= (order[0].start_time or 0)

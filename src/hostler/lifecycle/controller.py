@@ -200,18 +200,19 @@ class Controller:
             case LoadProgressed():
                 entry.progressed = self._now
             case LoadSucceeded():
-                self._on_loaded(entry, event.need)
+                self._on_loaded(entry, event.need, event.once_s)
             case LoadFailed():
                 self._fail_load(entry, event.error)
                 self._stop(entry, LeaveReason.LOAD_FAILED)
 
-    def _on_loaded(self, entry: ModelEntry, need: Need | None) -> None:
+    def _on_loaded(self, entry: ModelEntry, need: Need | None, once_s: float) -> None:
         entry.state = ModelState.READY
-        entry.load_s = self._now - entry.load_started
+        took_s = self._now - entry.load_started
+        entry.load_s = max(0.0, took_s - once_s)
         entry.ready_since = entry.idle_since = entry.last_used = self._now
         entry.last_error = entry.last_failure = None
         entry.retry_at = -math.inf
-        self._outbox.put(notes.loaded(entry, self.stable.ledger.held_by(entry.model_id), need))
+        self._outbox.put(notes.loaded(entry, took_s, self.stable.ledger.held_by(entry.model_id), need))
         if need is not None:
             self.stable.ledger.correct(entry.model_id, need)
         # Now, and not after room was made for others: what has just been loaded must not be their victim.
@@ -316,9 +317,9 @@ class Controller:
     def _make_room(self) -> None:
         settlement = self.stable.settlement(self._now, self._limits.turn_s)
         for model_id in settlement.impossible:
-            pinned = [other for other in self.stable.in_memory if other.is_pinned]
             entry = self.stable[model_id]
-            self._outbox.refuse_all(entry, refusals.too_large(entry, self.stable.ledger.budget, pinned))
+            error = refusals.too_large(entry, self.stable.ledger.budget, self.stable.in_memory)
+            self._outbox.refuse_all(entry, error)
             entry.options = None
         for model_id, option in settlement.starts:
             self._start_load(self.stable[model_id], option)

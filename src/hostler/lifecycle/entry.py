@@ -75,7 +75,7 @@ class ModelEntry:
     last_used: float | None = None
     """When a lease last began or ended, or it was loaded. Kept when it leaves."""
     load_s: float | None = None
-    """How long its last load took."""
+    """How long its last load took, without what only a first one has to do."""
     last_error: str | None = None
     """Why the last load failed or the last worker died; `None` once it is ready again."""
     has_failed: bool = False

@@ -143,6 +143,8 @@ class LoadSucceeded:
     generation: int
     need: Need | None = None
     """What it takes, as measured, with what it may still grow by; `None`: nobody could tell."""
+    once_s: float = 0.0
+    """How long what no later load has to do again took: a download, a conversion."""
 
 
 @dataclass(frozen=True)

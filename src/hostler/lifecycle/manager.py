@@ -1,8 +1,6 @@
 """Which models are in memory: the part with clocks, tasks and processes."""
 
 import asyncio
-import copy
-import itertools
 import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -12,8 +10,10 @@ import msgspec
 
 from hostler.accelerators import Gpus
 from hostler.config import Settings
+from hostler.lifecycle.alarm import Alarm
 from hostler.lifecycle.all_workers import AllWorkers
-from hostler.lifecycle.clock import Clock, SystemClock, Timer
+from hostler.lifecycle.answers import Answers
+from hostler.lifecycle.clock import Clock, SystemClock
 from hostler.lifecycle.controller import Controller
 from hostler.lifecycle.events import (
     Acquire,
@@ -103,11 +103,9 @@ class ModelManager:
         self._runs: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[None]] = set()
         """Kept, since a loop holds its tasks weakly."""
-        self._waiters: dict[int, asyncio.Future[object]] = {}
-        """By waiter id: resolves to a `ModelLease`, to whether a model was unloaded, or to nothing."""
-        self._waiter_ids = itertools.count(1)
-        self._timer: Timer | None = None
-        self._timer_due: float | None = None
+        self._answers = Answers()
+        """A `ModelLease`, whether a model was unloaded, or nothing."""
+        self._alarm = Alarm(self._clock, partial(self._dispatch, Tick()))
 
     @property
     def registry(self) -> Registry:
@@ -134,6 +132,7 @@ class ModelManager:
             task.cancel()
         if self._runs:
             await asyncio.wait(self._runs)
+        self._alarm.cancel()
         await self._launcher.close()
 
     # --- what requests ask for --------------------------------------------------------------------------------------
@@ -269,23 +268,20 @@ class ModelManager:
 
     async def _ask(self, event_for: Callable[[int], Acquire | Load | Unload], model_id: str) -> object:
         """Send an event on behalf of a waiter and wait for its answer."""
-        waiter_id = next(self._waiter_ids)
-        answer = self._waiters[waiter_id] = asyncio.get_running_loop().create_future()
-        try:
-            self._dispatch(event_for(waiter_id))
-            return await answer
-        except asyncio.CancelledError:
-            # The answer may have come already, in the same turn of the loop; then this releases the lease in it.
-            self._dispatch(Withdraw(waiter_id, model_id))
-            raise
-        finally:
-            del self._waiters[waiter_id]
+        with self._answers.awaited() as (waiter_id, answer):
+            try:
+                self._dispatch(event_for(waiter_id))
+                return await answer
+            except asyncio.CancelledError:
+                # The answer may have come already, in the same turn of the loop; then this releases the lease in it.
+                self._dispatch(Withdraw(waiter_id, model_id))
+                raise
 
     def _dispatch(self, event: Event) -> None:
         for effect in self._controller.handle(event, self._clock.now()):
             self._carry_out(effect)
         self._share_threads()
-        self._set_timer()
+        self._alarm.set(self._controller.next_deadline())
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -300,13 +296,11 @@ class ModelManager:
             case GrantLease():
                 self._grant(effect)
             case ReportLoaded():
-                self._answer(effect.waiter_id, None)
+                self._answers.give(effect.waiter_id, None)
             case ReportUnloaded():
-                self._answer(effect.waiter_id, effect.was_loaded)
+                self._answers.give(effect.waiter_id, effect.was_loaded)
             case RefuseWaiter():
-                if not (answer := self._waiters[effect.waiter_id]).done():
-                    # A copy, since several may get the same error and each raise grows its traceback.
-                    answer.set_exception(copy.copy(effect.error))
+                self._answers.refuse(effect.waiter_id, effect.error)
 
     def _spawn(self, chore: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(chore, name=name)
@@ -367,11 +361,7 @@ class ModelManager:
         lease = ModelLease(
             supervisor.spec, supervisor.worker, release, supervisor.ended, lambda: supervisor.stop_reason
         )
-        self._answer(effect.waiter_id, lease)
-
-    def _answer(self, waiter_id: int, answer: object) -> None:
-        if not (waiter := self._waiters[waiter_id]).done():
-            waiter.set_result(answer)
+        self._answers.give(effect.waiter_id, lease)
 
     def _share_threads(self) -> None:
         """Before a new lease's holder can use it, since all this happens without an await."""
@@ -381,19 +371,6 @@ class ModelManager:
             if supervisor.worker is not None and supervisor.num_threads != num_threads:
                 supervisor.num_threads = num_threads
                 supervisor.worker.set_num_threads(num_threads)
-
-    def _set_timer(self) -> None:
-        due = self._controller.next_deadline()
-        if due == self._timer_due:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_due = due
-        self._timer = None if due is None else self._clock.call_at(due, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = self._timer_due = None
-        self._dispatch(Tick())
 
 
 def _profiles(registry: Registry) -> dict[str, Profile]:

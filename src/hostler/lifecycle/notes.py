@@ -24,13 +24,15 @@ _WHY = {
 
 
 def amounts(need: Need) -> str:
-    """`1.2 GiB of host memory and a place`."""
-    words = [
-        "a place among max_concurrent_models" if resource == PLACES else f"{format_bytes(amount)} of {resource} memory"
-        for resource, amount in need.items()
-        if amount > 0
-    ]
+    """`1.2 GiB of host memory and a place among max_concurrent_models`."""
+    words = [_amount(resource, amount) for resource, amount in need.items() if amount > 0]
     return " and ".join(words) or "nothing"
+
+
+def _amount(resource: str, amount: int) -> str:
+    if resource != PLACES:
+        return f"{format_bytes(amount)} of {resource} memory"
+    return f"{'a place' if amount == 1 else f'{amount} places'} among max_concurrent_models"
 
 
 def queued(entry: ModelEntry, num_before: int) -> Note:
@@ -44,7 +46,8 @@ def waiting(entry: ModelEntry, lacking: Need, holders: Sequence[ModelEntry], now
         held = ", ".join(occupation(holder, now) for holder in holders)
         text = f"{entry.model_id} waits for {amounts(lacking)}, held by {held}"
     else:
-        text = f"{entry.model_id} waits until models that are leaving have left"
+        leavers = ", ".join(holder.model_id for holder in holders if holder.leaving is not None)
+        text = f"{entry.model_id} waits for {leavers} to leave memory"
     return Note(NoteKind.WAITING, entry.model_id, text, {f"lacking_{name}": amount for name, amount in lacking.items()})
 
 
@@ -54,9 +57,9 @@ def loading(entry: ModelEntry, option: Option) -> Note:
     return Note(NoteKind.LOADING, entry.model_id, text, {**facts, **_reserved(option.need)})
 
 
-def loaded(entry: ModelEntry, reserved: Need, measured: Need | None) -> Note:
-    text = f"{entry.model_id} was loaded in {entry.load_s:.1f} s"
-    facts: dict[str, str | int | float | None] = {"seconds": entry.load_s, **_reserved(reserved)}
+def loaded(entry: ModelEntry, took_s: float, reserved: Need, measured: Need | None) -> Note:
+    text = f"{entry.model_id} was loaded in {took_s:.1f} s"
+    facts: dict[str, str | int | float | None] = {"seconds": took_s, **_reserved(reserved)}
     if measured is not None:
         text += f"; {amounts(reserved)} were reserved, it needs {amounts(measured)}"
         facts |= {f"measured_{name}": amount for name, amount in measured.items()}
@@ -100,8 +103,8 @@ def unloaded(entry: ModelEntry, exit_reason: str) -> Note:
 
 def died(entry: ModelEntry, exit_reason: str, cooldown_s: float) -> Note:
     text = (
-        f"the process of {entry.model_id} ended: {exit_reason}; {len(entry.leases)} requests were lost, the next one"
-        " starts it again"
+        f"the process of {entry.model_id} ended: {exit_reason}; the requests that it had are lost, the next one starts"
+        " it again"
     )
     if cooldown_s > 0:
         text += f" after {cooldown_s:.0f} s"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hostler.lifecycle import notes
+from hostler.lifecycle import notes, refusals
 from hostler.lifecycle.entry import ModelEntry
 from hostler.lifecycle.ledger import Need
 from hostler.lifecycle.limits import Limits
@@ -73,8 +73,7 @@ def make_plan(stable: Stable, model_id: str, placing: Placing, now: float) -> Pl
         ]
         if model_id in settlement.impossible:
             verdict, expected_s = "never_fits", None
-            budget = notes.amounts(stable.ledger.budget)
-            text = f"{model_id} needs {notes.amounts(option.need)}; models may take {budget}"
+            text = refusals.cannot_fit(model_id, placing.options, stable.ledger.budget, residents)
         elif model_id in started:
             option, verdict = started[model_id], "fits"
             text = f"{model_id} needs {notes.amounts(option.need)}, which is free"

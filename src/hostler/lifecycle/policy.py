@@ -76,8 +76,8 @@ def room_for(
 ) -> Room | None:
     """The emptiest of the options for which there is room, else the first for which idle models can make it.
 
-    Never among the victims: who is loading, leased, pinned, or has not yet stayed as long as its load took. `None`:
-    impossible for now.
+    Never among the victims: who is loading, leased, pinned, on its way out, or has not yet stayed as long as its load
+    took. `None`: impossible for now.
     """
     roomy = [option for option in options if covers(free, option.need)]
     if roomy:
@@ -85,7 +85,8 @@ def room_for(
     idle = [
         resident
         for resident in residents
-        if resident.state is ModelState.READY and resident.num_leases == 0 and not resident.is_pinned
+        if resident.state is ModelState.READY and resident.num_leases == 0
+        if not resident.is_pinned and not resident.is_going()
         if resident.dwells_until(longest_dwell_s) <= now
     ]
     for option in options:

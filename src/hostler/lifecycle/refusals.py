@@ -15,6 +15,7 @@ from hostler.errors import (
 from hostler.lifecycle import notes
 from hostler.lifecycle.entry import ModelEntry
 from hostler.lifecycle.ledger import Need
+from hostler.lifecycle.policy import Option
 from hostler.types import ModelState
 
 RETRY_AFTER_S = 10.0
@@ -39,7 +40,8 @@ def unloaded(model_id: str) -> HostlerError:
 
 
 def worker_ended(model_id: str, reason: str) -> HostlerError:
-    return ModelLoadError(f"the process that loaded model {model_id!r} ended: {reason}")
+    hint = " (as when the system is out of memory)" if reason.endswith("SIGKILL") else "; the server's log may say why"
+    return ModelLoadError(f"the process that was loading model {model_id!r} ended: {reason}{hint}")
 
 
 def stalled(model_id: str, stall_timeout_s: float) -> HostlerError:
@@ -84,7 +86,7 @@ def retry_after_s(entry: ModelEntry, now: float) -> float:
 def cooling_down(entry: ModelEntry, now: float) -> HostlerError:
     """The error of the last failure, told again."""
     retry_after_s = max(MIN_RETRY_AFTER_S, entry.retry_at - now)
-    failure = entry.last_failure or ModelLoadError(entry.last_error or "its last load failed")
+    failure = entry.last_failure or ModelLoadError(f"model {entry.model_id!r}: {entry.last_error}")
     return type(failure)(
         f"{failure.message} (that was the last try; requests start the next in {retry_after_s:.0f} s at the earliest,"
         f" POST /models/{entry.model_id}/load does at once)",
@@ -93,15 +95,20 @@ def cooling_down(entry: ModelEntry, now: float) -> HostlerError:
     )
 
 
-def too_large(entry: ModelEntry, budget: Need, pinned: Sequence[ModelEntry]) -> HostlerError:
-    ways = "; ".join(f"on {option.device} {notes.amounts(option.need)}" for option in entry.options or ())
-    beside = (
-        f", of which {', '.join(other.model_id for other in pinned)} hold a part for good (pinned)" if pinned else ""
-    )
-    return ModelTooLargeError(
-        f"model {entry.model_id!r} cannot fit: it needs {ways}, and models may take {notes.amounts(budget)}{beside};"
-        " raise memory_budget, lower max_num_seqs, max_length or kv_cache_memory, or choose a smaller model",
-        param="model",
+def too_large(entry: ModelEntry, budget: Need, residents: Iterable[ModelEntry]) -> HostlerError:
+    return ModelTooLargeError(cannot_fit(entry.model_id, entry.options or (), budget, residents), param="model")
+
+
+def cannot_fit(model_id: str, options: Sequence[Option], budget: Need, residents: Iterable[ModelEntry]) -> str:
+    ways = "; ".join(f"on {option.device} {notes.amounts(option.need)}" for option in options)
+    problem = f"model {model_id!r} cannot fit: it needs {ways}, and models may take {notes.amounts(budget)}"
+    if pinned := [other.model_id for other in residents if other.is_pinned]:
+        return (
+            f"{problem}, a part of which is kept by {', '.join(pinned)} (pinned); unload one of them, raise"
+            " max_concurrent_models or memory_budget, or choose a smaller model"
+        )
+    return (
+        f"{problem}; raise memory_budget, lower max_num_seqs, max_length or kv_cache_memory, or choose a smaller model"
     )
 
 

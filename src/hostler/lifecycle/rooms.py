@@ -52,6 +52,8 @@ def settle(
     free: Mapping[str, int] = minus(budget, *(resident.holds for resident in residents))
     claimed: Mapping[str, int] = {}
     overdue: list[tuple[str, Need]] = []
+    waiting: list[tuple[str, Need, Need]] = []
+    """Model, what it needs, and what those before it claim."""
     for claimant in claimants:
         if not could_ever_fit(claimant.options, budget, by_id.values()):
             settlement.impossible.append(claimant.model_id)
@@ -72,11 +74,15 @@ def settle(
                 by_id[victim] = replace(by_id[victim], state=ModelState.UNLOADING)
             settlement.lacking[claimant.model_id] = {}
         else:
-            settlement.lacking[claimant.model_id] = missing(coming, option.need)
+            waiting.append((claimant.model_id, option.need, claimed))
             if is_overdue:
                 overdue.append((claimant.model_id, option.need))
         if room is not None or is_overdue:
             claimed = plus(claimed, option.need)
+    # Only now, since those that pass them take from what there is.
+    going = [resident.holds for resident in by_id.values() if resident.is_going()]
+    for model_id, need, claimed_before in waiting:
+        settlement.lacking[model_id] = missing(plus(minus(free, claimed_before), *going), need)
     if overdue:
         promised = minus(claimed, *(need for _, need in overdue))
         needs = [need for _, need in overdue]
@@ -86,9 +92,8 @@ def settle(
 
 
 def next_change(claimants: Sequence[Claimant], residents: Sequence[Resident], now: float, turn_s: float) -> list[float]:
-    """When time alone may change the settlement: the ends of turns and of dwelling that lie ahead."""
-    if not claimants:
-        return []
+    """When time alone may change the settlement of at least one claimant: the ends of turns and of dwelling that lie
+    ahead."""
     times = [claimant.since + turn_s for claimant in claimants]
     for resident in residents:
         if resident.ready_since is not None:

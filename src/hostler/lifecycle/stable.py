@@ -64,7 +64,8 @@ class Stable:
 
     def settlement(self, now: float, turn_s: float) -> Settlement:
         """Who gets room now, who leaves, who waits."""
-        return settle(self._claimants(), self.ledger.budget, self._residents(), now, turn_s)
+        claimants = self._claimants()
+        return settle(claimants, self.ledger.budget, self._residents(), now, turn_s) if claimants else Settlement()
 
     def foresee(self, model_id: str, options: Sequence[Option], now: float, turn_s: float) -> Settlement:
         """The settlement, were the model asked for now."""
@@ -74,7 +75,8 @@ class Stable:
 
     def next_change(self, now: float, turn_s: float) -> list[float]:
         """When time alone may change the settlement."""
-        return next_change(self._claimants(), self._residents(), now, turn_s)
+        claimants = self._claimants()
+        return next_change(claimants, self._residents(), now, turn_s) if claimants else []
 
     def _claimants(self) -> list[Claimant]:
         """Models that hold nothing and that somebody waits for, the longest waiting first."""

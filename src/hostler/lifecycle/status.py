@@ -31,7 +31,7 @@ class ModelStatus:
     pid: int | None
     """Of its worker."""
     load_s: float | None = None
-    """How long its last load took; `None` where none is known."""
+    """How long its last load took, without what only a first one has to do; `None` where none is known."""
     load_started_at: float | None = None
     """Unix seconds; `None` unless it is loading."""
     retry_after_s: float | None = None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from hostler.errors import EngineDeadError, HostlerError, ModelLoadError, ServiceError
+from hostler.lifecycle import refusals
 from hostler.lifecycle.clock import Clock
 from hostler.lifecycle.events import (
     Event,
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STOP_GRACE_S = 5.0
+ONCE_STAGES = frozenset(("downloading", "converting"))
+"""Of a load: what the next one of the same model finds done."""
 CHECKS_PER_HANG = 4
 """How often a worker is asked while it might hang: it is found out a quarter too late at most."""
 
@@ -70,6 +73,9 @@ class Supervisor:
         """Whether its loop has made no step for half of the time after which it is ended."""
         self.ended = asyncio.Event()
         """Set once its process has ended and that has been told."""
+        self._once_s = 0.0
+        """Seconds of the load that went into `ONCE_STAGES`."""
+        self._stage_since = 0.0
         self._stopping = asyncio.Event()
         self._stop_reason: LeaveReason | None = None
 
@@ -106,7 +112,7 @@ class Supervisor:
             self.worker = await self._launcher.launch(self.spec)
             self.facts = await self.worker.load(self._on_progress)
         except Exception as exc:
-            error = self._translate(exc)
+            error = await self._translate(exc)
             self._report(LoadFailed(self.spec.id, self.generation, error))
         else:
             logger.info(
@@ -114,16 +120,14 @@ class Supervisor:
                 *(self.spec.id, time.monotonic() - started, self.worker.pid),
                 *(self.facts.architecture, self.facts.device, self.facts.dtype),
             )
-            self._report(LoadSucceeded(self.spec.id, self.generation, self._need_of(self.facts)))
+            self._report(LoadSucceeded(self.spec.id, self.generation, self._need_of(self.facts), once_s=self._once_s))
 
     async def _watch(self, worker: Worker) -> None:
         """Until it ends or hangs: a socket that answers says nothing of the loop that computes."""
         while self.facts is not None:
             await self._clock.sleep(self._hang_timeout_s / CHECKS_PER_HANG)
             try:
-                idle_s = await asyncio.wait_for(worker.seconds_since_step(), self._hang_timeout_s)
-            except TimeoutError:
-                idle_s = self._hang_timeout_s
+                idle_s = await self._seconds_since_step(worker)
             except ServiceError:
                 return
             self.is_stuck = idle_s >= self._hang_timeout_s / 2
@@ -132,11 +136,22 @@ class Supervisor:
                 self._report(WorkerHung(self.spec.id, self.generation))
                 return
 
-    def _translate(self, exc: Exception) -> HostlerError:
-        if isinstance(exc, EngineDeadError):
-            return ModelLoadError(
-                f"the process that was loading model {self.spec.id!r} ended; the server's log may say why"
-            )
+    async def _seconds_since_step(self, worker: Worker) -> float:
+        """A process that does not even answer makes no step either."""
+        answer = asyncio.ensure_future(worker.seconds_since_step())
+        try:
+            answered, _ = await asyncio.wait((answer,), timeout=self._hang_timeout_s / 2)
+            if not answered:
+                self.is_stuck = True
+            return await asyncio.wait_for(answer, self._hang_timeout_s / 2)
+        except TimeoutError:
+            return self._hang_timeout_s
+        finally:
+            answer.cancel()
+
+    async def _translate(self, exc: Exception) -> HostlerError:
+        if isinstance(exc, EngineDeadError) and self.worker is not None:
+            return refusals.worker_ended(self.spec.id, await self.worker.wait_exited())
         if isinstance(exc, HostlerError):
             return exc
         logger.error("model_load_broken model=%s", self.spec.id, exc_info=exc)
@@ -145,11 +160,18 @@ class Supervisor:
     def _on_progress(self, progress: LoadProgress) -> None:
         if progress == self.progress:
             return  # a sign of life, but no progress
-        is_new_stage = self.progress is None or progress.stage != self.progress.stage
-        self.progress = progress
-        if is_new_stage and self._log_progress:
-            logger.info("model_load_stage model=%s stage=%s", self.spec.id, progress.stage)
+        before, self.progress = self.progress, progress
+        if before is None or progress.stage != before.stage:
+            self._note_stage(progress.stage, before.stage if before is not None else None)
         self._report(LoadProgressed(self.spec.id, self.generation))
+
+    def _note_stage(self, stage: str, before: str | None) -> None:
+        now = self._clock.now()
+        if before in ONCE_STAGES:
+            self._once_s += now - self._stage_since
+        self._stage_since = now
+        if self._log_progress:
+            logger.info("model_load_stage model=%s stage=%s", self.spec.id, stage)
 
     async def _see_off(self, worker: Worker) -> str:
         """Wait until the process has ended, by itself or because it was told to; how it ended."""

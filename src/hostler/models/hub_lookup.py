@@ -7,7 +7,7 @@ import huggingface_hub
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HFValidationError, RepositoryNotFoundError
 
 from hostler.config import Settings
-from hostler.errors import ModelNotFoundError
+from hostler.errors import HostlerError, ModelNotFoundError
 from hostler.models.discovery import model_type_of
 from hostler.models.generative import context_length
 from hostler.models.hub import HubAccess, find_cached_snapshot
@@ -16,6 +16,8 @@ from hostler.models.json_files import read_json
 from hostler.registry import HubSource, ModelEntry
 
 _REQUEST_TIMEOUT_S = 10.0
+_RETRY_AFTER_S = 10.0
+"""Where the hub cannot be asked: as after a first failed load."""
 
 
 class HubLookUp:
@@ -42,7 +44,7 @@ class HubLookUp:
             names = {path.name for path in snapshot.folder.iterdir()}
             return _entry(name, snapshot.folder, names, is_gated=False)
         except GatedRepoError as exc:  # a kind of the next one
-            raise translate(exc, source, has_token=self._hub.token is not None) from exc
+            raise self._translate(exc, source) from exc
         except (RepositoryNotFoundError, HFValidationError) as exc:
             needs = "a token that may read it" if self._hub.token else "HF_TOKEN set"
             problem = f"no model {name!r} is registered, and the hub has none, or it is private and needs {needs}"
@@ -50,7 +52,13 @@ class HubLookUp:
         except EntryNotFoundError as exc:
             raise ModelNotFoundError(f"{name} has no config.json on the hub", param="model") from exc
         except (OSError, httpx2.HTTPError, ValueError) as exc:
-            raise translate(exc, source, has_token=self._hub.token is not None) from exc
+            raise self._translate(exc, source) from exc
+
+    def _translate(self, exc: Exception, source: HubSource) -> HostlerError:
+        error = translate(exc, source, has_token=self._hub.token is not None)
+        if error.retryable:
+            error.retry_after_s = _RETRY_AFTER_S
+        return error
 
     def _ask(self, name: str) -> ModelEntry:
         api = huggingface_hub.HfApi(endpoint=self._hub.endpoint, token=self._hub.credentials)

@@ -9,6 +9,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from hostler.telemetry.model_labels import ModelLabels
 from hostler.telemetry.timeline import GAP_BUCKETS_S, Timeline
 from hostler.types import SamplingParams
 
@@ -34,9 +35,10 @@ class Generated:
 
 
 class RequestMetrics:
-    """Labels are bounded: routes as they are registered, models of the registry, names of keys, HTTP's statuses."""
+    """Labels are bounded: routes as they are registered, `ModelLabels`, names of keys, HTTP's statuses."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, model_labels: ModelLabels) -> None:
+        self._model_labels = model_labels
         self.in_flight = Gauge("hostler_requests_in_flight", "Requests that are being answered", registry=registry)
         self._requests = Counter(
             "hostler_requests",
@@ -54,6 +56,13 @@ class RequestMetrics:
         self._waits = Histogram(
             "hostler_model_wait_seconds",
             "How long a request waited for its model to be in memory",
+            ["model"],
+            buckets=SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self._queue = Histogram(
+            "hostler_engine_queue_seconds",
+            "How long a sequence waited in its model's engine for its first step, once it was admitted",
             ["model"],
             buckets=SECONDS_BUCKETS,
             registry=registry,
@@ -76,13 +85,15 @@ class RequestMetrics:
         registry.register(self._gaps)
 
     def note_request(self, *, route: str, method: str, status: int, model_id: str, key: str, seconds: float) -> None:
-        self._requests.labels(route, method, str(status), model_id, key).inc()
+        self._requests.labels(route, method, str(status), self._model_labels.of(model_id), key).inc()
         self._seconds.labels(route).observe(seconds)
 
     def note_generation(self, generated: Generated, key: str) -> None:
-        model_id, timeline = generated.model_id, generated.timeline
+        model_id, timeline = self._model_labels.of(generated.model_id), generated.timeline
         if timeline.wait_s is not None:
             self._waits.labels(model_id).observe(timeline.wait_s)
+        for queued_s in timeline.queue_waits_s:
+            self._queue.labels(model_id).observe(queued_s)
         if timeline.ttft_s is not None:
             self._ttft.labels(model_id).observe(timeline.ttft_s)
         self._prompt_tokens.labels(model_id, key).inc(generated.num_prompt_tokens)

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, genera
 
 from hostler.lifecycle.manager import ModelManager
 from hostler.telemetry.engine_metrics import EngineMetrics
+from hostler.telemetry.model_labels import ModelLabels
 from hostler.telemetry.request_metrics import RequestMetrics
 from hostler.telemetry.stable_metrics import StableMetrics
 
@@ -15,8 +16,9 @@ class ServerMetrics:
         # A series beside each counter that nobody asks for.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self.requests = RequestMetrics(self.registry)
-        StableMetrics(manager, self.registry)
+        model_labels = ModelLabels()
+        self.requests = RequestMetrics(self.registry, model_labels)
+        StableMetrics(manager, self.registry, model_labels)
         self._engines = EngineMetrics(manager.workers)
         self.registry.register(self._engines)
 

@@ -11,6 +11,7 @@ from hostler.lifecycle.events import LeaveReason, NoteKind
 from hostler.lifecycle.journal import JournalEntry
 from hostler.lifecycle.ledger import PLACES
 from hostler.lifecycle.manager import ModelManager
+from hostler.telemetry.model_labels import ModelLabels
 from hostler.types import ModelState
 
 LOAD_BUCKETS_S = (0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1800)
@@ -21,12 +22,10 @@ _REASONS = frozenset(reason.value for reason in LeaveReason)
 
 
 class StableMetrics:
-    """Counts what the manager's journal tells; what holds at the moment is asked of the manager at each scrape.
+    """Counts what the manager's journal tells; what holds at the moment is asked of the manager at each scrape."""
 
-    The label `model` takes the ids of the registry, of which there are never more than a few thousand.
-    """
-
-    def __init__(self, manager: ModelManager, registry: CollectorRegistry) -> None:
+    def __init__(self, manager: ModelManager, registry: CollectorRegistry, model_labels: ModelLabels) -> None:
+        self._model_labels = model_labels
         self._reasons: dict[str, str] = {}
         """By model id: why one that is leaving leaves."""
         self._loads = Histogram(
@@ -58,23 +57,24 @@ class StableMetrics:
 
     def note(self, entry: JournalEntry) -> None:
         model_id, facts = entry.model_id, entry.facts
+        label = self._model_labels.of(model_id)
         match entry.kind:
             case NoteKind.LOADED:
-                self._loads.labels(model_id).observe(float(facts["seconds"] or 0))
+                self._loads.labels(label).observe(float(facts["seconds"] or 0))
                 measured = _sum_of_bytes(entry, "measured_")
                 if measured:
-                    self._estimate_ratio.labels(model_id).set(_sum_of_bytes(entry, "reserved_") / measured)
+                    self._estimate_ratio.labels(label).set(_sum_of_bytes(entry, "reserved_") / measured)
             case NoteKind.LOAD_FAILED:
-                self._failures.labels(model_id, str(facts["code"])).inc()
+                self._failures.labels(label, str(facts["code"])).inc()
             case NoteKind.LEAVING if facts["reason"] in _REASONS:
                 self._reasons[model_id] = str(facts["reason"])
             case NoteKind.DIED:
                 self._reasons.pop(model_id, None)
-                self._departures.labels(model_id, "died").inc()
+                self._departures.labels(label, "died").inc()
             case NoteKind.UNLOADED:
-                self._departures.labels(model_id, self._reasons.pop(model_id, "unknown")).inc()
+                self._departures.labels(label, self._reasons.pop(model_id, "unknown")).inc()
             case NoteKind.REFUSED:
-                self._refusals.labels(model_id, str(facts["code"])).inc(float(facts["num"] or 0))
+                self._refusals.labels(label, str(facts["code"])).inc(float(facts["num"] or 0))
 
 
 class StableState(Collector):

@@ -2,6 +2,7 @@
 
 import time
 from bisect import bisect_left
+from collections.abc import Sequence
 
 from hostler.types import TokenDelta
 
@@ -20,6 +21,8 @@ class Timeline:
         """When its engine had accepted all of it."""
         self.first_at: float | None = None
         """When its first token came."""
+        self.queue_waits_s: list[float] = []
+        """Of each sequence that has begun, how long it waited in its engine for its first step."""
         self.last_at = self.asked_at
         """When anything of it came last."""
         self.gap_counts = [0] * (len(GAP_BUCKETS_S) + 1)
@@ -35,15 +38,23 @@ class Timeline:
     def note_admission(self) -> None:
         self.admitted_at = time.perf_counter()
 
-    def note(self, prompt_index: int, delta: TokenDelta) -> None:
-        now = self.last_at = time.perf_counter()
-        if not (num_tokens := len(delta.token_ids)):
-            return
+    def note(self, prompt_index: int, deltas: Sequence[TokenDelta]) -> None:
+        """Deltas of one prompt's sequences that have come at once."""
+        self.last_at = time.perf_counter()
+        num_tokens_of: dict[int, int] = {}
+        for delta in deltas:
+            num_tokens_of[delta.index] = num_tokens_of.get(delta.index, 0) + len(delta.token_ids)
+            if delta.queued_s is not None:
+                self.queue_waits_s.append(delta.queued_s)
+        for index, num_tokens in num_tokens_of.items():
+            if num_tokens:
+                self._note_tokens((prompt_index, index), num_tokens, self.last_at)
+
+    def _note_tokens(self, sequence: tuple[int, int], num_tokens: int, now: float) -> None:
         if self.first_at is None:
             self.first_at = now
         else:
             self._num_later_tokens += num_tokens
-        sequence = prompt_index, delta.index
         if (before := self._last_of.get(sequence)) is not None:
             # Steps that were joined on the way took the same time each, as far as anybody can tell.
             self.gap_counts[bisect_left(GAP_BUCKETS_S, (now - before) / num_tokens)] += num_tokens
@@ -58,6 +69,19 @@ class Timeline:
     def wait_s(self) -> float | None:
         """For the model; `None`: it did not get one."""
         return None if self.leased_at is None else self.leased_at - self.asked_at
+
+    @property
+    def queue_s(self) -> float | None:
+        """In its engine, of the sequence that waited longest; `None`: none has begun, or nobody knows."""
+        return max(self.queue_waits_s, default=None)
+
+    @property
+    def begun_at(self) -> float | None:
+        """When the first of its sequences had its first step; `None`: none had, or nobody knows."""
+        if self.admitted_at is None or self.first_at is None or not self.queue_waits_s:
+            return None
+        # Two processes had looked at their clocks.
+        return min(self.admitted_at + min(self.queue_waits_s), self.first_at)
 
     @property
     def ttft_s(self) -> float | None:

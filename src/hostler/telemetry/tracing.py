@@ -148,7 +148,7 @@ class RequestSpan:
         attributes = {"gen_ai.operation.name": operation, "gen_ai.provider.name": "hostler", **_attributes_of(one)}
         span = self._tracer.child(parent, f"{operation} {one.model_id}", self._unix_ns(leased_at), attributes)
         inside = set_span_in_context(span)
-        moments = [("tokenize", timeline.admitted_at), ("queue_and_prefill", timeline.first_at)]
+        moments = [("tokenize", timeline.admitted_at), ("queue", timeline.begun_at), ("prefill", timeline.first_at)]
         begun = leased_at
         for name, ended in moments:
             if ended is not None:
