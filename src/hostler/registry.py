@@ -224,7 +224,7 @@ class Registry(Mapping[str, ModelSpec]):
             return self._specs[model_id]
         shown = name if len(name) <= 200 else name[:200] + "…"
         near = nearest(shown, [*self._specs, *(spec.name for spec in self._specs.values())])
-        hint = f"; the nearest are {', '.join(near)}" if near else ""
+        hint = f"; the nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else ""
         raise ModelNotFoundError(f"no model {shown!r} is registered{hint} (GET /models lists all)", param="model")
 
     def answers_to(self, name: str) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import RunClient, assert_both_numbers
+from tests.clients.conftest import EMBEDDED, EMBEDDER, RunClient, assert_both_numbers
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,11 @@ def test_a_message_is_the_same_whole_and_in_events_and_asynchronously(shown: dic
 
 def test_tokens_are_counted_as_the_answer_counts_them(shown: dict[str, Any]) -> None:
     assert shown["counted"] == shown["tokens"][0] == 37
+
+
+def test_models_are_listed_page_by_page_and_described(shown: dict[str, Any]) -> None:
+    assert shown["models"] == [EMBEDDER, EMBEDDED, "tiny-llama"]
+    assert shown["model"] == {"id": "tiny-llama", "display_name": "tests/tiny-llama", "type": "model"}
 
 
 def test_the_events_have_their_order(shown: dict[str, Any]) -> None:
@@ -57,6 +62,7 @@ def test_every_mistake_is_its_own_class_with_its_code(shown: dict[str, Any]) -> 
     errors = shown["errors"]
     assert {mistake: (error["class"], error["type"], error["code"]) for mistake, error in errors.items()} == {
         "unknown_model": ("NotFoundError", "not_found_error", "model_not_found"),
+        "unknown_model_asked_for": ("NotFoundError", "not_found_error", "model_not_found"),
         "too_long": ("BadRequestError", "invalid_request_error", "context_length_exceeded"),
         "too_long_streamed": ("BadRequestError", "invalid_request_error", "context_length_exceeded"),
         "wrong_key": ("AuthenticationError", "authentication_error", "invalid_api_key"),

@@ -51,4 +51,4 @@ def test_every_mistake_is_langchains_own_class(shown: dict[str, Any]) -> None:
         "refused_field": ("OpenAIInvalidRequestError", "unsupported_parameter"),
     }
     assert_both_numbers(errors["too_long"]["message"])
-    assert "reasoning_effort" in errors["refused_field"]["message"]
+    assert "web_search_options" in errors["refused_field"]["message"]

@@ -84,7 +84,7 @@ def test_every_key_of_a_text_part_is_accepted() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"verbosity": "medium"}, {"reasoning_effort": "none"}, {"prediction": {"type": "content", "content": "a"}}],
+    [{"verbosity": "medium"}, {"prediction": {"type": "content", "content": "a"}}],
 )
 def test_what_asks_for_nothing_is_accepted(fields: dict[str, Any]) -> None:
     assert read_chat(**fields).sampling_params() == SamplingParams()

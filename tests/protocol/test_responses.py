@@ -34,6 +34,10 @@ RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "rain"}
 TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
 
 
+def allowed(mode: str, *names: str) -> dict[str, Any]:
+    return {"type": "allowed_tools", "mode": mode, "tools": [{"type": "function", "name": name} for name in names]}
+
+
 def read(**fields: Any) -> ResponsesRequest:
     return ResponsesRequest.model_validate({"model": "m", "input": "hi", **fields})
 
@@ -204,12 +208,21 @@ def test_what_would_be_lost_of_a_call_is_refused(lost: dict[str, Any]) -> None:
         ("auto", {}),
         ("required", {"is_required": True}),
         ({"type": "function", "name": "weather"}, {"is_required": True, "name": "weather", "is_parallel": False}),
+        (allowed("auto", "weather"), {}),
+        (allowed("required", "weather"), {"is_required": True}),
     ],
 )
 def test_tools_reach_the_model(choice: object, expected: dict[str, Any]) -> None:
     tool = Tool(name="weather", parameters={"type": "object", "properties": {}})
 
     assert read(tools=[TOOL], tool_choice=choice).prompt().tool_use == ToolUse(tools=[tool], **expected)
+
+
+def test_of_functions_that_are_not_allowed_the_model_is_not_told() -> None:
+    used = read(tools=[TOOL, TOOL | {"name": "clock"}], tool_choice=allowed("auto", "clock")).tool_use()
+
+    assert used is not None
+    assert [tool.name for tool in used.tools] == ["clock"]
 
 
 def test_without_parallel_calls_there_is_one() -> None:
@@ -260,6 +273,8 @@ def test_truncation_drops_the_oldest() -> None:
         {"truncation": "left"},
         {"include": ["secrets"]},
         {"tool_choice": "always"},
+        {"tool_choice": allowed("none", "weather")},
+        {"tool_choice": allowed("auto")},
         {"stream_options": {"include_obfuscation": True}},
         {"frequency_penalty": 1},
     ],

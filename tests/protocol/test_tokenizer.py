@@ -4,10 +4,12 @@ import pytest
 from msgspec.structs import replace
 from pydantic import ValidationError
 
+from hostler.errors import InvalidRequestError
 from hostler.protocol.openai_chat import ChatCompletionRequest
 from hostler.protocol.tokenizer import MAX_CHARS_TO_TOKENIZE, MAX_TOKENS_TO_SPELL, DetokenizeRequest, TokenizeRequest
 from hostler.types import ChatMessage, ChatPrompt, TextPrompt
 
+TOOL = {"type": "function", "function": {"name": "clock"}}
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 
@@ -23,6 +25,34 @@ def test_a_conversation_is_rendered_as_the_chat_route_would() -> None:
         asked: dict[str, Any] = {"messages": messages, **how}
         chat = ChatCompletionRequest.model_validate({"model": "m", **asked})
         assert TokenizeRequest.model_validate(asked).as_prompt() == replace(chat.prompt(), splits_reasoning=False)
+
+
+def test_a_conversation_is_told_of_tools_as_the_chat_route_would() -> None:
+    asked: dict[str, Any] = {"messages": MESSAGES, "tools": [TOOL]}
+    chat = ChatCompletionRequest.model_validate({"model": "m", **asked})
+
+    prompt = TokenizeRequest.model_validate(asked).as_prompt()
+
+    assert isinstance(prompt, ChatPrompt)
+    assert prompt.tool_use is not None
+    assert prompt == replace(chat.prompt(), splits_reasoning=False)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": MESSAGES, "tools": [TOOL, TOOL]},
+        {
+            "messages": [*MESSAGES, {"role": "assistant", "content": "he"}],
+            "continue_final_message": True,
+            "tools": [TOOL],
+        },
+    ],
+)
+def test_tools_that_cannot_be_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        TokenizeRequest.model_validate(fields).as_prompt()
+    assert caught.value.param == "tools"
 
 
 def test_an_empty_prompt_is_one() -> None:
@@ -43,6 +73,7 @@ def test_null_is_the_default_of_every_optional_field() -> None:
         ({"messages": []}, "messages"),
         ({"prompt": "a", "add_special_tokens": "no"}, "add_special_tokens"),
         ({"prompt": ["a"]}, "prompt"),
+        ({"prompt": "a", "tools": [TOOL]}, "tools"),
         ({"prompt": "a" * (MAX_CHARS_TO_TOKENIZE + 1)}, "prompt"),
         ({"messages": [{"role": "user", "content": "a" * (MAX_CHARS_TO_TOKENIZE // 2 + 1)}] * 2}, "messages"),
         ({"messages": MESSAGES, "continue_final_message": True}, "continue_final_message"),

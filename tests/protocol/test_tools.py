@@ -23,6 +23,12 @@ def test_a_tool_that_is_named_is_called_once() -> None:
     )
 
 
+def test_of_tools_that_may_not_be_called_the_model_is_not_told() -> None:
+    choice = ToolChoice("required", allowed=frozenset({"clock"}))
+
+    assert tool_use_of([WEATHER, CLOCK], choice) == ToolUse(tools=[CLOCK], is_required=True)
+
+
 def test_without_tools_or_with_none_to_be_called_the_model_is_told_of_none() -> None:
     assert tool_use_of([], ToolChoice()) is None
     assert tool_use_of([], ToolChoice("none")) is None
@@ -44,6 +50,7 @@ def test_without_tools_or_with_none_to_be_called_the_model_is_told_of_none() -> 
         ([Tool(name="f", description="x" * MAX_TOOLS_CHARS)], ToolChoice(), "functions", "make them smaller"),
         ([], ToolChoice("required"), "choice", "there are no functions"),
         ([WEATHER], ToolChoice("required", "clock"), "choice", "should name one of functions, not 'clock'"),
+        ([WEATHER], ToolChoice(allowed=frozenset({"weather", "clock"})), "choice", "one of functions, not 'clock'"),
     ],
 )
 def test_what_cannot_be_is_refused_by_the_field_of_the_request(

@@ -63,6 +63,7 @@ async def test_a_request_is_an_event_with_its_tokens_and_times(
     (record,) = [record for record in caplog.records if record.name == "hostler.server.access"]
     line = json.loads(JsonFormatter().format(record))
     assert isinstance(line.pop("wait_s"), float)
+    assert isinstance(line.pop("queue_s"), float)
     assert isinstance(line.pop("ttft_s"), float)
     assert isinstance(line.pop("seconds"), float)
     for name in ("time", "level", "logger", "request_id"):

@@ -1,8 +1,4 @@
-import logging
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from hostler.catalogue import read_catalogue
 from hostler.config import Settings
@@ -79,14 +75,6 @@ async def test_unload_all_names_what_left(served: Served) -> None:
     assert served.manager.loaded_ids() == []
 
 
-@pytest.fixture
-def _log_level_restored() -> Iterator[None]:
-    before = logging.getLogger().level
-    yield
-    logging.getLogger().setLevel(before)
-
-
-@pytest.mark.usefixtures("_log_level_restored")
 async def test_the_log_level_changes_in_the_gateway_and_in_the_workers(served: Served) -> None:
     previous = log_level()
     response = await served.client.post("/admin/log-level", json={"level": "DEBUG"})

@@ -137,6 +137,26 @@ async def test_a_server_without_a_key_answers_its_own_machine_only(
         assert (await served.client.get("/health/live")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([("x-forwarded-for", "203.0.113.5")], 403),
+        ([("x-forwarded-for", "127.0.0.1, 203.0.113.5")], 403),
+        ([("x-forwarded-for", "127.0.0.1"), ("x-forwarded-for", "203.0.113.5")], 403),
+        ([("x-real-ip", "2001:db8::1")], 403),
+        ([("x-forwarded-for", "unknown")], 403),
+        ([("x-forwarded-for", "127.0.0.1, ::1"), ("x-real-ip", "127.0.0.1")], 200),
+    ],
+)
+async def test_a_proxy_on_this_machine_lets_nobody_else_in_where_there_is_no_key(
+    headers: list[tuple[str, str]], status: int
+) -> None:
+    async with serving(client_host="127.0.0.1") as served:
+        assert (await served.client.get("/models", headers=headers)).status_code == status
+    async with serving(client_host="127.0.0.1", insecure_no_auth=True) as served:
+        assert (await served.client.get("/models", headers=headers)).status_code == 200
+
+
 def test_every_route_but_the_public_ones_says_which_scope_it_asks_for() -> None:
     app, _ = make_app(FakeLauncher(), Settings())
     expected = {path: scope for scope, paths in SCOPES.items() for path in paths}

@@ -4,10 +4,12 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+import uvloop
 
+from hostler.errors import DeadlineError
 from hostler.lifecycle.plan import Plan
 from hostler.registry import ModelSpec
-from hostler.server.request_context import MAX_DEADLINE_MS
+from hostler.server.request_context import MAX_DEADLINE_MS, Deadline, _within
 from tests.server.conftest import Served, serving
 from tests.server.test_openai import CHAT, events
 from tests.server.test_streaming import until
@@ -31,6 +33,24 @@ async def test_a_request_that_comes_too_late_is_refused_and_loads_nothing(served
     assert answer.json()["error"]["code"] == "deadline_exceeded"
     assert answer.headers["x-should-retry"] == "false"
     assert served.launcher.workers == []
+
+
+def test_a_deadline_that_has_passed_is_told_as_one_however_the_clock_is_rounded() -> None:
+    async def run_out_of_time() -> None:
+        loop = asyncio.get_running_loop()
+        for tenths in range(40):
+            with pytest.raises(DeadlineError):
+                async with _within(Deadline(at=loop.time() + 0.001 + tenths / 10_000, asked_ms=1)):
+                    await asyncio.Event().wait()
+
+    uvloop.run(run_out_of_time())
+
+
+async def test_when_the_time_of_something_else_runs_out_it_is_not_the_deadline() -> None:
+    deadline = Deadline(at=asyncio.get_running_loop().time() + 60, asked_ms=60_000)
+    with pytest.raises(TimeoutError):
+        async with _within(deadline):
+            raise TimeoutError
 
 
 @pytest.mark.parametrize("value", ["soon", "1.5", "", "٣", str(MAX_DEADLINE_MS + 1), "9" * 5000])
@@ -78,7 +98,8 @@ async def test_an_answer_that_takes_too_long_is_stopped_in_the_engine(served: Se
 async def test_a_stream_says_what_came_in_time_and_ends_with_the_error(served: Served) -> None:
     model = served.launcher.model("tiny-chat")
     model.token_gate, model.num_free_words = asyncio.Event(), 1
-    answer = await served.client.post(CHAT_PATH, json=CHAT | {"stream": True}, headers=SOON)
+    await served.client.post("/models/tiny-chat/load")
+    answer = await served.client.post(CHAT_PATH, json=CHAT | {"stream": True}, headers={"x-request-deadline-ms": "500"})
     assert answer.status_code == 200
     told = events(answer.text)
     assert "word0" in answer.text

@@ -1,3 +1,4 @@
+import gzip
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -5,7 +6,7 @@ from typing import Any
 import pytest
 
 from hostler.errors import InvalidRequestError
-from hostler.server.json_body import MAX_DEPTH, parse_json
+from hostler.server.json_body import MAX_DEPTH, MAX_NODES, parse_json
 from tests.server.conftest import Served, serving
 
 JSON = {"content-type": "application/json"}
@@ -30,6 +31,26 @@ def test_brackets_in_strings_and_side_by_side_are_not_depth() -> None:
     assert parse_json(b"[" + b"[]," * 500 + b"[]]") == [[]] * 501
 
 
+@pytest.mark.parametrize("node", [b"{}", b"[]"])
+def test_lists_and_objects_are_bounded_together(node: bytes) -> None:
+    parse_json(b"[" + b",".join([node] * (MAX_NODES - 1)) + b"]")
+    with pytest.raises(InvalidRequestError, match="send less in one request"):
+        parse_json(b"[" + b",".join([node] * MAX_NODES) + b"]")
+
+
+def test_fields_of_objects_are_bounded_with_them() -> None:
+    fields = [b'"%d":0' % number for number in range(MAX_NODES)]
+    parse_json(b"{" + b",".join(fields[:-1]) + b"}")
+    with pytest.raises(InvalidRequestError, match="send less in one request"):
+        parse_json(b"{" + b",".join(fields) + b"}")
+
+
+def test_texts_and_numbers_may_fill_a_body() -> None:
+    text = "[{:" * MAX_NODES
+    assert parse_json(b'["' + text.encode() + b'"]') == [text]
+    assert len(parse_json(b"[" + b",".join([b"5"] * 2 * MAX_NODES) + b"]")) == 2 * MAX_NODES
+
+
 @pytest.mark.parametrize("path", ["/v1/completions", "/generate"])
 async def test_a_body_beyond_the_bound_is_a_413(path: str) -> None:
     async with serving(max_body_bytes=1000) as served:
@@ -52,6 +73,17 @@ async def test_broken_json_is_a_400_on_both_interfaces(served: Served, content: 
     assert (native.status_code, native.json()["code"]) == (400, "invalid_value")
     openai = await served.client.post("/v1/completions", content=content, headers=JSON)
     assert (openai.status_code, openai.json()["error"]["code"]) == (400, "invalid_value")
+
+
+async def test_what_is_compressed_is_refused_by_the_name_of_its_compression(served: Served) -> None:
+    headers = {**JSON, "content-encoding": "gzip"}
+    refused = await served.client.post("/generate", content=gzip.compress(b'{"text": "a"}'), headers=headers)
+    assert refused.status_code == 400
+    assert "Content-Encoding: gzip" in refused.json()["detail"]
+    plain = await served.client.post(
+        "/generate", content=b'{"text": "a"}', headers={**JSON, "content-encoding": "identity"}
+    )
+    assert plain.status_code == 200
 
 
 async def test_a_form_is_told_which_header_to_send(served: Served) -> None:
@@ -123,6 +155,33 @@ async def test_unknown_fields_are_refused_by_name(served: Served) -> None:
     openai = await served.client.post("/v1/chat/completions", json={"model": "tiny-chat"} | NESTED)
     assert (openai.status_code, openai.json()["error"]["param"]) == (400, "messages")
     assert "mood" in openai.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "where"),
+    [
+        ("response_format", {"type": "json_schema", "json_schema": {}}, "response_format.json_schema.name: Field"),
+        ("response_format", {"type": "json_schema"}, "response_format.json_schema: Field"),
+        ("tool_choice", {"type": "function"}, "tool_choice.function: Field"),
+        (
+            "tool_choice",
+            {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}},
+            "tool_choice.allowed_tools.tools",
+        ),
+        ("messages", [{"role": "user", "content": [{"type": "text"}]}], "messages[0].content[0].text: Field"),
+        ("messages", [{"role": "assistant"}], "messages[0].content: "),
+        ("stop", ["a", 1], "stop[1]: "),
+    ],
+)
+async def test_a_problem_is_told_with_its_place_in_the_body(
+    field: str, value: object, where: str, served: Served
+) -> None:
+    body = {"model": "tiny-chat", "messages": [MESSAGE], field: value}
+
+    error = (await served.client.post("/v1/chat/completions", json=body)).json()["error"]
+
+    assert error["message"].startswith(where)
+    assert error["param"] == field
 
 
 async def test_unknown_fields_may_be_ignored_and_are_then_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

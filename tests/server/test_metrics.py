@@ -94,6 +94,7 @@ async def test_a_request_is_counted_with_its_route_its_model_and_its_tokens(serv
     assert found["hostler_requests_total", "-", "POST", "tiny-text", "/v1/completions", "200"] == 2
     assert found["hostler_request_seconds_count", "/v1/completions"] == 2
     assert found["hostler_model_wait_seconds_count", "tiny-text"] == 2
+    assert found["hostler_engine_queue_seconds_count", "tiny-text"] == 2
     assert found["hostler_time_to_first_token_seconds_count", "tiny-text"] == 2
     assert found["hostler_prompt_tokens_total", "-", "tiny-text"] == 6
     assert found["hostler_completion_tokens_total", "-", "tiny-text"] == 8

@@ -7,7 +7,7 @@ import pytest
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from hostler.server.generation import Sequence
+from hostler.server.answer import Sequence
 from hostler.server.openai_formats import best_sequences
 from hostler.server.openai_logprobs import CompletionLogprobsWriter, chat_logprobs
 from hostler.types import TokenLogprob, TokenLogprobs

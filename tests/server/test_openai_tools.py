@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from hostler.server.generation import Answer, Sequence
+from hostler.server.answer import Answer, Sequence
 from hostler.server.openai_formats import ChatCompletionFormat
 from hostler.testing.model import FACTS
 from hostler.tools import ToolCall, ToolCallDelta, ToolUse
@@ -89,6 +90,7 @@ async def test_a_stream_of_calls_is_what_the_whole_answer_is(calling: Served, fi
             expected["message"]["tool_calls"]
         )
         assert choice.finish_reason == "tool_calls"
+        assert choice.message.content is None
     assert [violations(ChatCompletionChunk, chunk) for chunk in chunks] == [set()] * len(chunks)
     assert violations(ChatCompletion, whole) == set()
 
@@ -106,7 +108,8 @@ async def test_no_chunk_has_more_than_one_call(served: Served) -> None:
             ToolCallDelta(index=1, id="call_2", name="weather"),
         ],
     )
-    chunks = list(ChatCompletionFormat(includes_usage=False).delta(answer, 0, delta))
+    spelled = ChatCompletionFormat(includes_usage=False).delta(answer, 0, delta)
+    chunks = [msgspec.json.decode(chunk) for chunk in spelled]
 
     assert [set(chunk["choices"][0]["delta"]) for chunk in chunks] == (
         [{"reasoning_content"}, {"content"}, *[{"tool_calls"}] * 3]
@@ -168,7 +171,8 @@ async def test_tools_are_handed_to_the_model_with_the_conversation(calling: Serv
         ({"tool_choice": "always"}, "tool_choice", "invalid_value"),
         ({"tools": None, "tool_choice": "required"}, "tool_choice", "invalid_value"),
         ({"tool_choice": {"type": "function", "function": {"name": "clock"}}}, "tool_choice", "invalid_value"),
-        ({"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, "tool_choice", "unsupported_parameter"),
+        ({"tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}, "tool_choice", "invalid_value"),
+        ({"tool_choice": {"type": "custom", "custom": {}}}, "tool_choice", "unsupported_parameter"),
     ],
 )
 async def test_tools_that_cannot_be_are_refused_before_a_model_is_loaded(

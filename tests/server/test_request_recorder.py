@@ -30,7 +30,8 @@ async def test_each_request_is_one_line_without_its_prompt(served: Served, caplo
         "request request_id=r1 method=POST route=/models/{model_id:model}/generate status=200 seconds="
     )
     assert re.search(
-        r" model=tiny-text key=- error=- prompt_tokens=2 completion_tokens=100 wait_s=\d\.\d{4} ttft_s=\d\.\d{4}$",
+        r" model=tiny-text key=- error=- prompt_tokens=2 completion_tokens=100"
+        r" wait_s=\d\.\d{4} queue_s=\d\.\d{4} ttft_s=\d\.\d{4}$",
         first,
     )
     assert "status=404" in second

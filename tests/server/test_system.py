@@ -80,3 +80,14 @@ async def test_the_server_is_not_ready_while_a_model_makes_no_step() -> None:
         served.launcher.model("tiny-chat").seconds_since_step = 0.0
         await until(lambda: not served.manager.stuck_ids())
         assert (await served.client.get("/health/ready")).status_code == 200
+
+
+async def test_the_server_is_not_ready_while_a_model_does_not_even_say_whether_it_makes_steps() -> None:
+    async with serving(hang_timeout_s=2.0) as served:
+        gate = served.launcher.model("tiny-chat").heartbeat_gate = asyncio.Event()
+        await served.client.post("/models/tiny-chat/load")
+        await until(lambda: served.manager.stuck_ids() == ["tiny-chat"])
+        assert (await served.client.get("/health/ready")).status_code == 503
+        gate.set()
+        await until(lambda: not served.manager.stuck_ids())
+        assert served.manager.loaded_ids() == ["tiny-chat"]

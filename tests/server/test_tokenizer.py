@@ -6,7 +6,7 @@ import pytest
 
 from hostler.errors import ModelLoadError
 from hostler.testing.model import TOKENIZER
-from hostler.types import TokenizerFacts
+from hostler.types import Caller, TokenizerFacts
 from tests.server.conftest import Served, serving
 from tests.server.test_streaming import has_request, listening, post, until
 
@@ -79,7 +79,7 @@ async def test_special_tokens_are_added_unless_told_otherwise(
     worker = served.launcher.worker("tiny-text")
     seen: list[bool] = []
 
-    async def tokenize(prompt: object, *, add_special_tokens: bool = False) -> list[int]:
+    async def tokenize(prompt: object, *, add_special_tokens: bool = False, caller: Caller) -> list[int]:
         seen.append(add_special_tokens)
         return []
 
@@ -87,6 +87,17 @@ async def test_special_tokens_are_added_unless_told_otherwise(
     await served.client.post("/tokenize", json={"prompt": "a", **asked})
     await served.client.post("/tokenize", json={"prompt": "a", "add_special_tokens": False})
     assert seen == [True, False]
+
+
+async def test_a_model_is_told_who_asks(served: Served) -> None:
+    await served.client.post("/models/tiny-text/tokenize", json={"prompt": "a"})
+    await served.client.post("/models/tiny-text/detokenize", json={"tokens": [0]})
+    await served.client.get("/models/tiny-text/tokenizer_info")
+    message = {"model": "tiny-text", "messages": [{"role": "user", "content": "a"}]}
+    await served.client.post("/v1/messages/count_tokens", json=message)
+    callers = served.launcher.worker("tiny-text").callers
+    assert len(callers) == 4
+    assert all(caller.id.startswith("address:") for caller in callers)
 
 
 async def test_a_token_outside_the_vocabulary_is_a_400(served: Served) -> None:

@@ -13,8 +13,8 @@ STARTED = 1000.0
 
 def status(state: ModelState = ModelState.LOADING, **known: Any) -> ModelStatus:
     fields: dict[str, Any] = dict.fromkeys(("facts", "last_used_at", "progress", "last_error", "pid"))
-    started = STARTED if state is ModelState.LOADING else None
-    return ModelStatus(state=state, num_leases=0, num_waiting=1, load_started_at=started, **(fields | known))
+    fields |= {"num_leases": 0, "load_started_at": STARTED if state is ModelState.LOADING else None}
+    return ModelStatus(state=state, num_waiting=1, **(fields | known))
 
 
 def entry(kind: NoteKind, text: str = "") -> JournalEntry:
@@ -68,8 +68,14 @@ def test_a_request_without_room_is_told_what_its_model_waits_for() -> None:
         (ModelState.UNLOADED, []),
         (ModelState.UNLOADED, [entry(NoteKind.WAITING, "long ago"), entry(NoteKind.UNLOADED)]),
         (ModelState.READY, [entry(NoteKind.WAITING, "long ago")]),
-        (ModelState.UNLOADING, [entry(NoteKind.LEAVING, "leaves")]),
     ],
 )
 def test_any_other_request_is_queued(state: ModelState, entries: list[JournalEntry]) -> None:
     assert wait_comment(status(state), entries, STARTED) == "queued"
+
+
+def test_a_request_for_a_model_that_is_leaving_is_told_so() -> None:
+    found = status(ModelState.UNLOADING, num_leases=2)
+    assert wait_comment(found, [entry(NoteKind.LEAVING, "leaves")], STARTED) == (
+        "queued until the model, with 2 requests in flight, has left and is loaded again"
+    )

@@ -22,17 +22,19 @@ from hostler.protocol.fields import (
     given,
 )
 from hostler.protocol.foreign_fields import without_foreign_fields
-from hostler.types import ChatPrompt, SamplingParams
+from hostler.protocol.reasoning import reasoning_of
+from hostler.types import ChatPrompt, Reasoning, SamplingParams
 
 
 class ThinkingOptions(RequestBody):
-    """Whether what the model thinks is told. How much it thinks is its own."""
+    """Whether the model thinks, where its chat template has a switch for it, and whether its thoughts are told."""
 
     type: Literal["enabled", "disabled", "adaptive", "between_tools"]
+    """`disabled` is off, all others are on."""
     budget_tokens: TokenCount | None = None
     """Accepted; bounded by `max_tokens` alone."""
     display: Literal["summarized", "omitted"] | None = None
-    """`omitted`: as if disabled. A summary is the thoughts themselves."""
+    """`omitted`: the thoughts are not told. A summary is the thoughts themselves."""
 
 
 class OutputSchema(RequestBody):
@@ -42,7 +44,7 @@ class OutputSchema(RequestBody):
 
 class OutputOptions(RequestBody):
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    """Accepted; a model takes as much as it takes."""
+    """How much to think, where the chat template has a switch for it. Default: as the template has it."""
     format: OutputSchema | None = None
     """The text of the answer is JSON of this schema."""
 
@@ -61,7 +63,7 @@ class CountTokensRequest(RequestBody):
     tool_choice: AnthropicToolChoice | None = None
     """Default `auto`."""
     thinking: ThinkingOptions | None = None
-    """Default: what the model thinks is not told."""
+    """Default: the model thinks as its chat template has it, and its thoughts are not told."""
     output_config: OutputOptions | None = None
     keep_alive: KeepAlive | None = None
     """Extension. How long the model stays in memory after its last request. Default: what the registry says."""
@@ -89,7 +91,17 @@ class CountTokensRequest(RequestBody):
             raise InvalidRequestError(
                 "tools are not available where the last message is an assistant's; leave one of them out", param="tools"
             )
-        return ChatPrompt(messages=messages, continue_last=is_begun, tool_use=used, splits_reasoning=True)
+        return ChatPrompt(
+            messages=messages,
+            continue_last=is_begun,
+            tool_use=used,
+            reasoning=self._reasoning(),
+            splits_reasoning=True,
+        )
+
+    def _reasoning(self) -> Reasoning:
+        effort = None if self.output_config is None else self.output_config.effort
+        return reasoning_of(effort, is_on=None if self.thinking is None else self.thinking.type != "disabled")
 
 
 class MessagesRequest(CountTokensRequest):

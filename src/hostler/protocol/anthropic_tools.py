@@ -8,11 +8,8 @@ from hostler.errors import UnsupportedParameterError
 from hostler.protocol.constraints import Schema
 from hostler.protocol.fields import RequestBody
 from hostler.protocol.foreign_fields import refuse_kind
-from hostler.protocol.tools import ToolChoice, tool_use_of
+from hostler.protocol.tools import TOOL_LIST, ToolChoice, tool_use_of
 from hostler.tools import Tool, ToolUse
-
-MAX_TOOLS_READ = 1024
-"""So that the error can say how many there may be."""
 
 _HARMLESS: dict[str, tuple[Any, ...]] = {
     "allowed_callers": (None, ["direct"]),
@@ -48,7 +45,7 @@ class CustomTool(RequestBody):
         return {key: value for key, value in data.items() if key not in _DROPPED}
 
 
-CustomTools = Annotated[list[CustomTool], Field(max_length=MAX_TOOLS_READ, fail_fast=True)]
+CustomTools = Annotated[list[CustomTool], Field(**TOOL_LIST)]
 
 
 class AnthropicToolChoice(RequestBody):

@@ -79,6 +79,8 @@ class Limits(TypedDict):
 
     max_body_bytes: int
     max_json_depth: int
+    max_json_nodes: int
+    """Lists, objects and fields of objects, all together."""
     max_messages: int
     max_context_chars: int
     """Of the `context` of a native chat."""

@@ -14,6 +14,7 @@ from hostler.protocol.openai_fields import CHAT_UNSUPPORTED, without_inert_field
 from hostler.protocol.openai_logprobs import ChatLogprobs
 from hostler.protocol.openai_messages import Messages, chat_messages, checked_continuation
 from hostler.protocol.openai_tools import Choice, Tools, choice_of, tools_of
+from hostler.protocol.reasoning import Effort, reasoning_of_effort
 from hostler.protocol.tools import tool_use_of
 from hostler.tools import ToolUse
 from hostler.types import ChatPrompt, SamplingParams
@@ -44,6 +45,8 @@ class ChatCompletionBody(SamplingRequest):
     likes; `none` keeps the tools from it."""
     parallel_tool_calls: bool | None = None
     """Whether an answer may have several calls. Default true."""
+    reasoning_effort: Effort | None = None
+    """How much to think, where the chat template has a switch for that: `none` is off. Default: as it has it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -104,6 +107,7 @@ class ChatCompletionBody(SamplingRequest):
             continue_last=bool(self.continue_final_message),
             add_generation_prompt=self.add_generation_prompt is not False,
             tool_use=self.tool_use(),
+            reasoning=reasoning_of_effort(self.reasoning_effort),
             splits_reasoning=True,
         )
 

@@ -32,27 +32,38 @@ def _is(neutral: str) -> Neutral:
     return lambda value, _: bool(value == neutral)
 
 
-CHAT_UNSUPPORTED: dict[str, Neutral] = {
-    "audio": never,
-    "function_call": _no_choice,
-    "functions": empty,
-    "modalities": _text_only,
-    "moderation": never,
-    "reasoning_effort": _is("none"),
-    "verbosity": _is("medium"),
-    "web_search_options": never,
+Unsupported = dict[str, tuple[Neutral, str]]
+"""By field: which values ask for nothing, and the remedy where they ask for something."""
+_LEAVE_OUT = "leave it out of the request"
+
+_CONSTRAINTS: Unsupported = dict.fromkeys(
+    (
+        *("guided_choice", "guided_grammar", "guided_json", "guided_regex", "structured_outputs"),
+        *("choice", "grammar", "json_schema", "regex"),
+    ),
+    (never, "use response_format, or POST /models/{model_id}/chat with its json_schema, regex, choice or grammar"),
+)
+"""None of OpenAI's: as vLLM names them, and as Hostler's own routes do."""
+
+CHAT_UNSUPPORTED: Unsupported = {
+    "audio": (never, _LEAVE_OUT),
+    "function_call": (_no_choice, "use tool_choice"),
+    "functions": (empty, "use tools"),
+    "modalities": (_text_only, _LEAVE_OUT),
+    "moderation": (never, _LEAVE_OUT),
+    "verbosity": (_is("medium"), _LEAVE_OUT),
+    "web_search_options": (never, _LEAVE_OUT),
 }
 
-COMPLETIONS_UNSUPPORTED: dict[str, Neutral] = {
-    "suffix": empty,
+COMPLETIONS_UNSUPPORTED: Unsupported = {
+    "suffix": (empty, _LEAVE_OUT),
 }
 
 
-def without_inert_fields(body: Any, unsupported: dict[str, Neutral]) -> Any:
+def without_inert_fields(body: Any, unsupported: Unsupported) -> Any:
     """The body less what changes nothing.
 
     Raises:
         UnsupportedParameterError: a field of `unsupported` asks for something.
     """
-    remedies = {name: (is_neutral, "leave it out of the request") for name, is_neutral in unsupported.items()}
-    return without_foreign_fields(body, WITHOUT_EFFECT, remedies)
+    return without_foreign_fields(body, WITHOUT_EFFECT, unsupported | _CONSTRAINTS)

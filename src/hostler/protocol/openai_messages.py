@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from hostler.errors import UnsupportedParameterError
 from hostler.protocol.fields import Integer, RequestBody
+from hostler.protocol.foreign_fields import refuse_kind
 from hostler.tools import ToolCall
 from hostler.types import ChatMessage
 
@@ -121,11 +122,7 @@ class Message(RequestBody):
 
 def _refuse_other_kinds(items: Any, known: str, what: str, remedy: str) -> None:
     for item in items if isinstance(items, list) else ():
-        kind = item.get("type") if isinstance(item, dict) else None
-        if isinstance(kind, str) and kind != known:
-            raise UnsupportedParameterError(
-                f"{what} of type {kind[:40]!r} are not supported by this server; {remedy}", param="messages"
-            )
+        refuse_kind(item.get("type") if isinstance(item, dict) else None, {known}, "messages", what, remedy)
 
 
 def _calls_before_answers(messages: list[Message]) -> list[Message]:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from hostler.errors import UnsupportedParameterError
 from hostler.protocol.fields import RequestBody
-from hostler.protocol.tools import MAX_TOOLS, ToolChoice
+from hostler.protocol.foreign_fields import refuse_kind
+from hostler.protocol.tools import MAX_TOOLS, TOOL_LIST, ToolChoice
 from hostler.tools import Tool
 
 Mode = Literal["auto", "none", "required"]
@@ -47,9 +47,21 @@ class NamedToolChoice(RequestBody):
     function: NamedFunction
 
 
+class AllowedFunctions(RequestBody):
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedToolChoice], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
+
+
+class AllowedToolsChoice(RequestBody):
+    """As if there were no tools but these."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedFunctions
+
+
 def _functions_alone(value: Any) -> Any:
     for tool in value if isinstance(value, list) else ():
-        _refuse_other_kind(tool, "tools", "tools")
+        refuse_kind(_kind_of(tool), {"function"}, "tools", "tools", 'use type "function"')
     return value
 
 
@@ -58,27 +70,46 @@ def _known_choice(value: Any) -> Any:
         raise ValueError(
             'Input should be \'auto\', \'none\', \'required\' or {"type": "function", "function": {"name": …}}'
         )
-    _refuse_other_kind(value, "tool_choice", "a tool_choice")
+    refuse_kind(
+        _kind_of(value),
+        {"function", "allowed_tools"},
+        "tool_choice",
+        "values of tool_choice",
+        "use none, auto, required or a function",
+    )
     return value
 
 
-def _refuse_other_kind(value: Any, param: str, what: str) -> None:
-    kind = value.get("type") if isinstance(value, dict) else None
-    if isinstance(kind, str) and kind != "function":
-        raise UnsupportedParameterError(
-            f'{what} of type {kind[:40]!r} is not supported by this server; use type "function"', param=param
-        )
+def _kind_of(value: Any) -> Any:
+    return value.get("type") if isinstance(value, dict) else None
 
 
-Tools = Annotated[list[FunctionTool], Field(max_length=MAX_TOOLS, fail_fast=True), BeforeValidator(_functions_alone)]
-Choice = Annotated[Mode | NamedToolChoice, BeforeValidator(_known_choice)]
+def _form_of(choice: Any) -> str:
+    """Of a choice that has passed `_known_choice`, or has been read already."""
+    if isinstance(choice, str):
+        return "mode"
+    return "allowed_tools" if "allowed_tools" in (_kind_of(choice), getattr(choice, "type", None)) else "function"
+
+
+Tools = Annotated[list[FunctionTool], Field(**TOOL_LIST), BeforeValidator(_functions_alone)]
+Choice = Annotated[
+    Annotated[Mode, Tag("mode")]
+    | Annotated[NamedToolChoice, Tag("function")]
+    | Annotated[AllowedToolsChoice, Tag("allowed_tools")],
+    Discriminator(_form_of),
+    BeforeValidator(_known_choice),
+]
 
 
 def tools_of(tools: Sequence[FunctionTool] | None) -> list[Tool]:
     return [tool.as_tool() for tool in tools or ()]
 
 
-def choice_of(choice: Mode | NamedToolChoice | None) -> ToolChoice:
-    if isinstance(choice, NamedToolChoice):
-        return ToolChoice("required", choice.function.name)
-    return ToolChoice(choice or "auto")
+def choice_of(choice: Mode | NamedToolChoice | AllowedToolsChoice | None) -> ToolChoice:
+    match choice:
+        case NamedToolChoice(function=function):
+            return ToolChoice("required", function.name)
+        case AllowedToolsChoice(allowed_tools=allowed):
+            return ToolChoice(allowed.mode, allowed=frozenset(tool.function.name for tool in allowed.tools))
+        case mode:
+            return ToolChoice(mode or "auto")

@@ -17,6 +17,7 @@ from hostler.protocol.fields import (
 )
 from hostler.protocol.foreign_fields import without_foreign_fields
 from hostler.protocol.openai_chat import MAX_TOP_LOGPROBS
+from hostler.protocol.reasoning import Effort, reasoning_of_effort
 from hostler.protocol.responses_fields import RESPONSES_UNSUPPORTED, RESPONSES_WITHOUT_EFFECT
 from hostler.protocol.responses_input import Items, conversation_of
 from hostler.protocol.responses_tools import FunctionTools, ToolChoiceField, tool_use
@@ -67,10 +68,10 @@ class TextOptions(RequestBody):
 
 
 class ReasoningOptions(RequestBody):
-    """Accepted, and nothing of it changes an answer: a model thinks as its template has it, and its thoughts are given
-    as they are."""
+    """All but `effort` is accepted and changes nothing: thoughts are given as they are."""
 
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    effort: Effort | None = None
+    """How much to think, where the chat template has a switch for that: `none` is off. Default: as it has it."""
     summary: Literal["auto", "concise", "detailed"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
     context: Literal["auto", "all_turns", "current_turn"] | None = None
@@ -163,6 +164,7 @@ class ResponsesRequest(RequestBody):
             messages=conversation_of(self.instructions, self.input),
             drop_oldest=self.truncation == "auto",
             tool_use=self.tool_use(),
+            reasoning=reasoning_of_effort(None if self.reasoning is None else self.reasoning.effort),
             splits_reasoning=True,
             param="input",
         )

@@ -2,17 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from hostler.errors import UnsupportedParameterError
 from hostler.protocol.constraints import Schema
 from hostler.protocol.fields import RequestBody
 from hostler.protocol.foreign_fields import refuse_kind
-from hostler.protocol.tools import ToolChoice, tool_use_of
+from hostler.protocol.tools import MAX_TOOLS, TOOL_LIST, ToolChoice, tool_use_of
 from hostler.tools import Tool, ToolUse
 
-MAX_TOOLS_READ = 1024
-"""So that the error can say how many there may be."""
+Mode = Literal["none", "auto", "required"]
 _HARMLESS = {
     "allowed_callers": (None, ["direct"]),
     "async": (None, False),
@@ -52,7 +51,7 @@ class ResponsesFunction(RequestBody):
         return {key: value for key, value in data.items() if key not in _DROPPED}
 
 
-FunctionTools = Annotated[list[ResponsesFunction], Field(max_length=MAX_TOOLS_READ, fail_fast=True)]
+FunctionTools = Annotated[list[ResponsesFunction], Field(**TOOL_LIST)]
 
 
 class ResponsesFunctionChoice(RequestBody):
@@ -62,29 +61,38 @@ class ResponsesFunctionChoice(RequestBody):
     name: str
 
 
-def _refuse_built_in(value: Any) -> Any:
-    if isinstance(value, dict):
-        refuse_kind(
-            value.get("type"),
-            {"function"},
-            "tool_choice",
-            "values of tool_choice",
-            "use none, auto, required or a function",
-        )
-    return value
+class AllowedFunctionsChoice(RequestBody):
+    """As if there were no functions but these."""
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[ResponsesFunctionChoice], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
+
+
+def _form_of(choice: Any) -> str:
+    """
+    Raises:
+        UnsupportedParameterError: a choice of what is not called here.
+    """
+    kind = choice.get("type") if isinstance(choice, dict) else getattr(choice, "type", None)
+    known = {"function", "allowed_tools"}
+    refuse_kind(kind, known, "tool_choice", "values of tool_choice", "use none, auto, required or a function")
+    if kind == "allowed_tools":
+        return "allowed_tools"
+    return "function" if isinstance(choice, dict | ResponsesFunctionChoice) else "mode"
 
 
 ToolChoiceField = Annotated[
-    Literal["none", "auto", "required"] | ResponsesFunctionChoice,
-    BeforeValidator(
-        _refuse_built_in, json_schema_input_type=Literal["none", "auto", "required"] | ResponsesFunctionChoice
-    ),
+    Annotated[Mode, Tag("mode")]
+    | Annotated[ResponsesFunctionChoice, Tag("function")]
+    | Annotated[AllowedFunctionsChoice, Tag("allowed_tools")],
+    Discriminator(_form_of),
 ]
 
 
 def tool_use(
     tools: list[ResponsesFunction],
-    choice: Literal["none", "auto", "required"] | ResponsesFunctionChoice | None,
+    choice: Mode | ResponsesFunctionChoice | AllowedFunctionsChoice | None,
     *,
     is_parallel: bool,
 ) -> ToolUse | None:
@@ -92,10 +100,13 @@ def tool_use(
     Raises:
         InvalidRequestError: see `tool_use_of`.
     """
-    if isinstance(choice, ResponsesFunctionChoice):
-        chosen = ToolChoice(mode="required", name=choice.name)
-    else:
-        chosen = ToolChoice(mode=choice or "auto")
+    match choice:
+        case ResponsesFunctionChoice(name=name):
+            chosen = ToolChoice("required", name)
+        case AllowedFunctionsChoice(mode=mode, tools=allowed):
+            chosen = ToolChoice(mode, allowed=frozenset(function.name for function in allowed))
+        case mode:
+            chosen = ToolChoice(mode or "auto")
     known = [
         Tool(name=tool.name, description=tool.description or "", parameters=tool.parameters or {}) for tool in tools
     ]

@@ -1,9 +1,10 @@
 """`/tokenize`, `/detokenize` and `/tokenizer_info`: requests, spelled as vLLM and lm-eval do."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from hostler.errors import InvalidRequestError
 from hostler.protocol.fields import MAX_TOKEN_ID, KeepAlive, RequestBody, alternatives, exactly_one
 from hostler.protocol.openai_messages import (
     Message,
@@ -12,6 +13,8 @@ from hostler.protocol.openai_messages import (
     chat_messages,
     checked_continuation,
 )
+from hostler.protocol.openai_tools import Tools, tools_of
+from hostler.protocol.tools import ToolChoice, tool_use_of
 from hostler.types import ChatPrompt, TextPrompt
 
 MAX_CHARS_TO_TOKENIZE = 2**20
@@ -40,6 +43,8 @@ class TokenizeRequest(TokenizerRequest):
     """End `messages` with what begins an answer. Default true."""
     continue_final_message: bool | None = None
     """Go on with the last of the `messages`, an assistant's, instead of beginning a new one."""
+    tools: Tools | None = None
+    """Beside `messages`: functions that the model is told of, as for an answer that may call them."""
     prompt: Annotated[str | None, Field(max_length=MAX_CHARS_TO_TOKENIZE, validate_default=True)] = None
     """Exactly one of the two is needed."""
     add_special_tokens: bool | None = None
@@ -62,17 +67,34 @@ class TokenizeRequest(TokenizerRequest):
     def _continues_an_answer(cls, value: bool | None, info: ValidationInfo) -> bool | None:
         return checked_continuation(value, info)
 
+    @field_validator("tools")
+    @classmethod
+    def _of_a_conversation(cls, value: Any, info: ValidationInfo) -> Any:
+        if value and info.data.get("messages", ...) is None:
+            raise ValueError("Input is allowed only beside messages")
+        return value
+
     @field_validator("prompt")
     @classmethod
     def _prompt_or_messages(cls, value: str | None, info: ValidationInfo) -> str | None:
         return exactly_one(value, info, "messages")
 
     def as_prompt(self) -> TextPrompt | ChatPrompt:
+        """
+        Raises:
+            InvalidRequestError: tools that cannot be, or not in this conversation.
+        """
         if self.messages is not None:
+            tool_use = tool_use_of(tools_of(self.tools), ToolChoice())
+            if tool_use is not None and self.continue_final_message:
+                raise InvalidRequestError(
+                    "tools are not available with continue_final_message; leave one of them out", param="tools"
+                )
             return ChatPrompt(
                 messages=chat_messages(self.messages),
                 continue_last=bool(self.continue_final_message),
                 add_generation_prompt=self.add_generation_prompt is not False,
+                tool_use=tool_use,
             )
         return TextPrompt(text=self.prompt or "")
 

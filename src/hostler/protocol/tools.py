@@ -10,6 +10,12 @@ from hostler.errors import InvalidRequestError
 from hostler.tools import Tool, ToolUse
 
 MAX_TOOLS = 128
+TOOL_LIST: dict[str, Any] = {
+    "max_length": 1024,
+    "fail_fast": True,
+    "json_schema_extra": {"maxItems": MAX_TOOLS},
+}
+"""Of the field that lists them: more are read than there may be, so that the error can say how many there are."""
 MAX_TOOLS_CHARS = 128 * 1024
 """Of all tools together, as JSON. Grammars of more take seconds to compile."""
 MAX_ECHOED_CHARS = 80
@@ -23,6 +29,13 @@ class ToolChoice:
     mode: Literal["auto", "none", "required"] = "auto"
     name: str | None = None
     """The one that is to be called; `mode` is `required`."""
+    allowed: frozenset[str] | None = None
+    """Those of which alone the model is told; `None`: all."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that it names."""
+        return (self.allowed or frozenset()) | ({self.name} if self.name is not None else frozenset())
 
 
 def tool_use_of(
@@ -51,14 +64,14 @@ def tool_use_of(
     _check_size(tools, param)
     if not tools and choice.mode == "required":
         raise InvalidRequestError(f"{choice_param} asks for a call, and there are no {param}", param=choice_param)
-    if choice.name is not None and choice.name not in {tool.name for tool in tools}:
+    if unknown := choice.names - {tool.name for tool in tools}:
         raise InvalidRequestError(
-            f"{choice_param} should name one of {param}, not {choice.name[:MAX_ECHOED_CHARS]!r}", param=choice_param
+            f"{choice_param} should name one of {param}, not {min(unknown)[:MAX_ECHOED_CHARS]!r}", param=choice_param
         )
     if not tools or choice.mode == "none":
         return None
     return ToolUse(
-        tools=list(tools),
+        tools=[tool for tool in tools if choice.allowed is None or tool.name in choice.allowed],
         is_required=choice.mode == "required",
         name=choice.name,
         is_parallel=is_parallel and choice.name is None,

@@ -1,4 +1,4 @@
-"""Anthropic's routes. `GET /v1/models` stays OpenAI's."""
+"""Anthropic's routes, but for those that are OpenAI's too: `hostler.server.listed_models` has them."""
 
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from hostler.server.leased import ask_leased
 from hostler.server.named_events import NamedEventResponse
 from hostler.server.openapi import answer_of, body_of
 from hostler.server.rate_limits import count_request
+from hostler.server.request_context import current
 from hostler.server.services import ServicesDep, resolve
 
 
@@ -66,6 +67,6 @@ async def count_tokens(
     prompt = body.prompt()
 
     async def ask(engine: EngineClient) -> TokensCount:
-        return TokensCount(input_tokens=len(await engine.tokenize(prompt)))
+        return TokensCount(input_tokens=len(await engine.tokenize(prompt, caller=current().caller)))
 
     return ask_leased(services, spec, ask, body.keep_alive)

@@ -32,6 +32,15 @@ def is_anthropic_path(path: str) -> bool:
     return path == "/v1/messages" or path.startswith("/v1/messages/")
 
 
+def is_anthropic_client(scope: Scope) -> bool:
+    """By the header that Anthropic's clients always send. It counts where a path is OpenAI's and Anthropic's."""
+    return any(name == b"anthropic-version" for name, _ in scope["headers"])
+
+
+def is_shared_path(path: str) -> bool:
+    return path == "/v1/models" or path.startswith("/v1/models/")
+
+
 def anthropic_status(status: int) -> int:
     """`status`: what the other routes answer with."""
     return OVERLOADED if status == 503 else status

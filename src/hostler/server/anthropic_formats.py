@@ -30,9 +30,9 @@ from hostler.protocol.anthropic_answers import (
     ThinkingTokens,
     ToolUseBlock,
 )
+from hostler.server.answer import Answer
 from hostler.server.anthropic_errors import anthropic_body, anthropic_status
 from hostler.server.errors import row_for
-from hostler.server.generation import Answer
 from hostler.types import FinishReason, TokenDelta
 
 Event = Any

@@ -22,6 +22,7 @@ from hostler.server import (
     capabilities,
     compare,
     docs,
+    listed_models,
     metrics,
     models,
     native,
@@ -97,7 +98,7 @@ def create_app(
     )
     app.state.services = services
     generating = (native, compare, tokenizer, openai, responses, anthropic, pooling)
-    modules = (system, metrics, models, capabilities, stable, *generating, admin, docs, playground)
+    modules = (system, metrics, models, listed_models, capabilities, stable, *generating, admin, docs, playground)
     for module in modules:
         app.include_router(module.router)
     paths = DirectPaths(app.router.middleware_stack, (route for module in modules for route in module.router.routes))

@@ -17,6 +17,7 @@ PUBLIC_ROUTES: Final = frozenset({"/health", "/health/live", "/health/ready", "/
 files that ask for one."""
 DOCUMENTATION: Final = frozenset({"/docs", "/redoc", "/openapi.json", "/docs/assets/{name}"})
 """Public as well where `public_docs` is set."""
+_FORWARDED = ("x-forwarded-for", "x-real-ip")
 
 
 class Gate:
@@ -142,9 +143,14 @@ def _sent_keys(request: Request) -> list[bytes]:
 
 
 def _is_local(request: Request) -> bool:
-    if request.client is None or not request.client.host:
-        return True  # a Unix socket
-    host = request.client.host
+    hosts = [request.client.host] if request.client is not None and request.client.host else []  # none: a Unix socket
+    # A proxy on this machine speaks for others, and mostly says for whom.
+    for name in _FORWARDED:
+        hosts += [host.strip() for value in request.headers.getlist(name) for host in value.split(",")]
+    return all(map(_is_of_this_machine, hosts))
+
+
+def _is_of_this_machine(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -27,7 +27,7 @@ from hostler.protocol.pooling import MAX_INPUTS
 from hostler.protocol.tokenizer import MAX_CHARS_TO_TOKENIZE, MAX_TOKENS_TO_SPELL
 from hostler.registry import ModelSpec
 from hostler.server.auth import needs
-from hostler.server.json_body import MAX_DEPTH
+from hostler.server.json_body import MAX_DEPTH, MAX_NODES
 from hostler.server.model_types import types_of_route
 from hostler.server.services import PathModel, Services, ServicesDep
 from hostler.types import ModelFacts, ModelState, PoolingFacts
@@ -99,6 +99,7 @@ def _limits(services: Services, spec: ModelSpec) -> Limits:
     return Limits(
         max_body_bytes=settings.max_body_bytes,
         max_json_depth=MAX_DEPTH,
+        max_json_nodes=MAX_NODES,
         max_messages=MAX_MESSAGES,
         max_context_chars=MAX_CONTEXT_CHARS,
         max_prompts=min(MAX_SEQUENCES, spec.max_queued_requests),

@@ -10,9 +10,10 @@ from starlette.types import Receive, Scope, Send
 
 from hostler.protocol.model_answers import CompareAnswer, ComparedAnswer, ComparedText
 from hostler.protocol.native_answers import NativeErrorBody
+from hostler.server.answer import Answer
 from hostler.server.connected import cancel, while_connected
 from hostler.server.errors import native_body, translate
-from hostler.server.generation import Answer, GenerationRun
+from hostler.server.generation import GenerationRun
 from hostler.server.native_formats import finish_reason
 from hostler.server.streaming import StreamTiming, send_body, send_data, send_headers
 from hostler.types import TokenDelta
@@ -67,9 +68,10 @@ class Comparison:
     async def _ask(self, run: GenerationRun) -> None:
         try:
             answer = await run.open()
-            async with aclosing(run.deltas(answer)) as deltas:
-                async for _, delta in deltas:
-                    self._tell(run, delta)
+            async with aclosing(run.batches(answer)) as batches:
+                async for _, deltas in batches:
+                    for delta in deltas:
+                        self._tell(run, delta)
             ended = _answered(run, answer)
         except Exception as exc:
             ended = _failed(run, self._explain(exc))
@@ -121,6 +123,8 @@ class CompareResponse(Response):
                     await send_body(send, f"{''.join(lines)}\n".encode())
                 else:
                     await send_data(send, [event])
+                    # Neither a full queue nor a server whose client is gone ever waits: let the others run.
+                    await asyncio.sleep(0)
         await send_body(send, b"data: [DONE]\n\n", more_body=False)
 
 

@@ -6,6 +6,7 @@ from hostler.config import Settings
 from hostler.keys import CallerLimits
 from hostler.server.principal import Principal
 
+_NO_LIMITS = CallerLimits()
 _LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests", "queued_requests")
 
 
@@ -36,10 +37,10 @@ class Counting:
             Counted(f"at:{principal.address}", "this address", "address_", self._address),
             Counted("total", "all callers", "total_", self._total),
         ]
-        return [one for one in found if one.limits != CallerLimits()]
+        return [one for one in found if one.limits != _NO_LIMITS]
 
     def _limits_of(self, principal: Principal) -> CallerLimits:
-        if principal.key is None or principal.key.limits == CallerLimits():
+        if principal.key is None or principal.key.limits == _NO_LIMITS:
             return self._caller
         own = {name: value for name, value in vars(principal.key.limits).items() if value is not None}
         return CallerLimits(**{**vars(self._caller), **own})

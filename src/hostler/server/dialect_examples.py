@@ -7,6 +7,9 @@ _SPEED = {"type": "object", "properties": {"speed": {"type": "integer"}}, "requi
 _QUESTION = "Which horse is the fastest?"
 
 DIALECT_FIELDS: dict[str, Any] = {
+    "AllowedFunctionsChoice.mode": "auto",
+    "AllowedFunctionsChoice.tools": [{"type": "function", "name": "weather"}],
+    "AllowedFunctionsChoice.type": "allowed_tools",
     "AnthropicToolChoice.name": "weather",
     "AnthropicToolChoice.type": "tool",
     "budget_tokens": 1024,

@@ -8,7 +8,13 @@ from hostler.errors import HostlerError
 from hostler.protocol.anthropic_answers import AnthropicError
 from hostler.protocol.native_answers import NativeErrorBody, ValidationErrorBody
 from hostler.protocol.openai import ErrorBody
-from hostler.server.anthropic_errors import OVERLOADED, anthropic_body, anthropic_status, is_anthropic_path
+from hostler.server.anthropic_errors import (
+    OVERLOADED,
+    anthropic_body,
+    anthropic_status,
+    is_anthropic_path,
+    is_shared_path,
+)
 from hostler.server.auth import PUBLIC_ROUTES
 from hostler.server.errors import native_body, openai_body, row_for
 
@@ -60,12 +66,15 @@ def add_errors(path: str, operation: dict[str, Any]) -> None:
     if not is_openai and ("requestBody" in operation or has_query):
         responses["422"] = {
             "description": "A field is missing, malformed or out of range",
-            "content": _content(ValidationErrorBody, {"invalid": _VALIDATION_EXAMPLE}),
+            "content": _content([ValidationErrorBody], {"invalid": _VALIDATION_EXAMPLE}),
         }
     by_status: dict[int, list[type[HostlerError]]] = {}
     for cls in dict.fromkeys(_classes_of(path, operation)):
         status = row_for(cls("")).status
-        by_status.setdefault(anthropic_status(status) if is_anthropic_path(path) else status, []).append(cls)
+        own = set() if is_anthropic_path(path) else {status}
+        anthropics = {anthropic_status(status)} if is_anthropic_path(path) or is_shared_path(path) else set()
+        for told in own | anthropics:
+            by_status.setdefault(told, []).append(cls)
     for status, classes in sorted(by_status.items()):
         responses[str(status)] = _response(path, status, classes) | responses.get(str(status), {})
 
@@ -94,13 +103,19 @@ def _example(path: str, status: int, error: HostlerError) -> AnthropicError | Er
     return openai_body(error) if "/v1/" in path else native_body(error)
 
 
+def _bodies(path: str) -> list[type[Any]]:
+    if is_shared_path(path):
+        return [ErrorBody, AnthropicError]
+    return [AnthropicError if is_anthropic_path(path) else ErrorBody if "/v1/" in path else NativeErrorBody]
+
+
 def _response(path: str, status: int, classes: Iterable[type[HostlerError]]) -> dict[str, Any]:
     told = {cls.code: (cls.__doc__ or "").strip().splitlines()[0] for cls in classes}
     examples = {cls.code: _example(path, status, cls(told[cls.code])) for cls in classes}
-    body = AnthropicError if is_anthropic_path(path) else ErrorBody if "/v1/" in path else NativeErrorBody
+    bodies = _bodies(path)
     response: dict[str, Any] = {
         "description": "  \n".join(f"`{code}`: {text}" for code, text in told.items()),
-        "content": _content(body, examples),
+        "content": _content(bodies, examples),
     }
     if status in (429, 503, OVERLOADED):
         description = "Seconds after which to try again; there where that can be told, and never more than 120."
@@ -108,6 +123,8 @@ def _response(path: str, status: int, classes: Iterable[type[HostlerError]]) -> 
     return response
 
 
-def _content(body: type[Any], examples: dict[str, Any]) -> dict[str, Any]:
+def _content(bodies: list[type[Any]], examples: dict[str, Any]) -> dict[str, Any]:
     shown = {name: {"value": value} for name, value in examples.items()}
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}, "examples": shown}}
+    references = [{"$ref": f"#/components/schemas/{body.__name__}"} for body in bodies]
+    schema = references[0] if len(references) == 1 else {"anyOf": references}
+    return {"application/json": {"schema": schema, "examples": shown}}

@@ -18,7 +18,14 @@ from hostler.errors import HostlerError
 from hostler.protocol.anthropic_answers import AnthropicError
 from hostler.protocol.native_answers import NativeErrorBody, ValidationErrorBody
 from hostler.protocol.openai import Error, ErrorBody
-from hostler.server.anthropic_errors import anthropic_body, anthropic_status, is_anthropic_path, request_id_of
+from hostler.server.anthropic_errors import (
+    anthropic_body,
+    anthropic_status,
+    is_anthropic_client,
+    is_anthropic_path,
+    is_shared_path,
+    request_id_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +84,9 @@ _OF_ONE_MODEL = (
 
 
 def is_anthropic(scope: Scope) -> bool:
-    """Whether a path belongs to Anthropic's interface."""
-    return is_anthropic_path(_path_of(scope))
+    """Whether a path belongs to Anthropic's interface, or to both and the client is Anthropic's."""
+    path = _path_of(scope)
+    return is_anthropic_path(path) or (is_shared_path(path) and is_anthropic_client(scope))
 
 
 def _path_of(scope: Scope) -> str:

@@ -1,12 +1,9 @@
-"""One generation while it runs: its lease, the prompts that the engine accepted, and what came of them."""
+"""One generation while it runs: its lease, and the prompts that the engine accepted."""
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
-
-from msgspec.structs import replace
 
 from hostler.engine_client import Generation
 from hostler.errors import EngineDeadError, HostlerError, InvalidRequestError, ModelUnloadedError, ShuttingDownError
@@ -14,108 +11,18 @@ from hostler.lifecycle.lease import ModelLease
 from hostler.lifecycle.manager import ModelManager
 from hostler.registry import ModelSpec
 from hostler.server import request_context
+from hostler.server.answer import Answer, Sequence
 from hostler.server.model_types import GENERATING, check_type
 from hostler.server.request_context import Deadline
 from hostler.server.wait_comments import wait_comment
 from hostler.telemetry.request_metrics import Generated
 from hostler.telemetry.timeline import Timeline
-from hostler.tools import ToolCall
-from hostler.types import (
-    Admission,
-    FinishReason,
-    ModelFacts,
-    Prompt,
-    SamplingParams,
-    TokenDelta,
-    TokenLogprobs,
-)
+from hostler.types import FinishReason, ModelFacts, Prompt, SamplingParams, TokenDelta
 
 PromptsFor = Callable[[ModelFacts], list[Prompt]]
 """How a request is prompted may depend on the model, which is known only once it is loaded."""
-
-
-@dataclass
-class Sequence:
-    """One answer to one prompt, as far as it has come."""
-
-    parts: list[str] = field(default_factory=list)
-    num_tokens: int = 0
-    num_cached_tokens: int = 0
-    """Of its prompt; there with the first delta."""
-    num_reasoning_tokens: int = 0
-    """Of its tokens, those that brought text of its reasoning."""
-    finish_reason: FinishReason | None = None
-    stop: str | None = None
-    """The stop string that ended it."""
-    logprobs: list[TokenLogprobs] = field(default_factory=list)
-    """One per token of its text, where the request asked for them."""
-    reasoning_parts: list[str] = field(default_factory=list)
-    tool_calls: list[ToolCall] = field(default_factory=list)
-    """The last of them may still grow."""
-
-    @property
-    def text(self) -> str:
-        return "".join(self.parts)
-
-    @property
-    def reasoning(self) -> str:
-        return "".join(self.reasoning_parts)
-
-    def add(self, delta: TokenDelta) -> None:
-        self.parts.append(delta.text)
-        self.num_tokens += len(delta.token_ids)
-        self.num_cached_tokens += delta.num_cached_tokens
-        self.finish_reason = delta.finish_reason
-        self.stop = delta.stop
-        if not (delta.reasoning or delta.tool_calls):
-            self.logprobs += delta.logprobs
-        if delta.reasoning:
-            self.reasoning_parts.append(delta.reasoning)
-            self.num_reasoning_tokens += len(delta.token_ids)
-        for call in delta.tool_calls:
-            if call.index == len(self.tool_calls):
-                self.tool_calls.append(ToolCall(id=call.id, name=call.name, arguments=call.arguments))
-            else:
-                begun = self.tool_calls[call.index]
-                self.tool_calls[call.index] = replace(begun, arguments=begun.arguments + call.arguments)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """All answers to all prompts of a request; its sequences grow while it runs."""
-
-    spec: ModelSpec
-    facts: ModelFacts
-    params: SamplingParams
-    admissions: list[Admission]
-    """One per prompt."""
-    sequences: list[list[Sequence]]
-    """`params.n` per prompt."""
-    prompt_logprobs: list[list[TokenLogprobs]]
-    """Per prompt, one for each of its tokens where the request asked for them; there with the first delta."""
-
-    @property
-    def num_prompt_tokens(self) -> int:
-        return sum(admission.num_prompt_tokens for admission in self.admissions)
-
-    @property
-    def num_cached_tokens(self) -> int:
-        """Of the prompts, what was not computed. A prompt counts once, whatever its other sequences share."""
-        return sum(sequences[0].num_cached_tokens for sequences in self.sequences)
-
-    @property
-    def num_completion_tokens(self) -> int:
-        return sum(sequence.num_tokens for sequences in self.sequences for sequence in sequences)
-
-    @property
-    def finish_reasons(self) -> tuple[str, ...]:
-        """Of the sequences that have ended."""
-        reasons = (sequence.finish_reason for sequences in self.sequences for sequence in sequences)
-        return tuple(reason.value for reason in reasons if reason is not None)
-
-    @property
-    def num_reasoning_tokens(self) -> int:
-        return sum(sequence.num_reasoning_tokens for sequences in self.sequences for sequence in sequences)
+Batch = tuple[int, list[TokenDelta]]
+"""What has come at once of the answers to one prompt, whose index stands before it."""
 
 
 class GenerationRun:
@@ -188,8 +95,8 @@ class GenerationRun:
             self.close()
             return await self._hand_over(await self._acquire())
 
-    async def deltas(self, answer: Answer) -> AsyncGenerator[tuple[int, TokenDelta], None]:
-        """What is new, with the prompt it belongs to, already added to `answer`.
+    async def batches(self, answer: Answer) -> AsyncGenerator[Batch, None]:
+        """What is new, already added to `answer`.
 
         Raises:
             DeadlineError: the time that the request has is over.
@@ -198,24 +105,19 @@ class GenerationRun:
         """
         try:
             async with aclosing(self._context.in_time(_merge(self._generations))) as merged:
-                async for i, delta in merged:
-                    if delta.finish_reason is FinishReason.ABORT:
-                        raise self._abort_error()
+                async for i, come in merged:
+                    deltas = [delta for delta in come if delta.finish_reason is not FinishReason.ABORT]
                     self._context.note_token()
-                    self.timeline.note(i, delta)
-                    answer.sequences[i][delta.index].add(delta)
-                    answer.prompt_logprobs[i] += delta.prompt_logprobs
-                    yield i, delta
+                    self.timeline.note(i, deltas)
+                    answer.add(i, deltas)
+                    yield i, deltas
+                    if len(deltas) < len(come):
+                        raise self._abort_error()
         except (EngineDeadError, ModelUnloadedError) as exc:
             # The process ends in the same way whoever ended it; only the lease knows why.
             if self._lease is None or (loss := self._lease.loss()) is None:
                 raise
             raise loss from exc
-
-    @property
-    def has_next(self) -> bool:
-        """Whether more of `deltas` is there already."""
-        return len(self._generations) == 1 and self._generations[0].has_next
 
     def close(self) -> None:
         """Stop what still runs, and let go of the model. Harmless at any moment and more than once."""
@@ -290,18 +192,18 @@ def refuse_too_many(spec: ModelSpec, num_prompts: int, param: str) -> None:
         )
 
 
-async def _merge(generations: dict[int, Generation]) -> AsyncGenerator[tuple[int, TokenDelta], None]:
+async def _merge(generations: dict[int, Generation]) -> AsyncGenerator[Batch, None]:
     """The deltas of several generations in the order in which they come."""
     if len(generations) == 1:
-        async for delta in generations[0]:
-            yield 0, delta
+        while deltas := await generations[0].next_deltas():
+            yield 0, deltas
         return
-    arrived: asyncio.Queue[tuple[int, TokenDelta] | Exception | None] = asyncio.Queue()
+    arrived: asyncio.Queue[Batch | Exception | None] = asyncio.Queue()
 
     async def pump(i: int, generation: Generation) -> None:
         try:
-            async for delta in generation:
-                arrived.put_nowait((i, delta))
+            while deltas := await generation.next_deltas():
+                arrived.put_nowait((i, deltas))
             arrived.put_nowait(None)
         except Exception as exc:
             arrived.put_nowait(exc)

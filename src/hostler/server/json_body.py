@@ -20,6 +20,10 @@ from hostler.suggestions import did_you_mean
 logger = logging.getLogger(__name__)
 
 MAX_DEPTH = 64
+MAX_NODES = 2**16
+"""Lists, objects and fields of objects, all together. To read and check one takes microseconds, in which no stream goes
+on; of texts and numbers a body may be full. A conversation of 4096 messages, each
+of a part, has half of that."""
 MAX_ECHO_BYTES = 960
 """Of the input, in all that an error says."""
 MAX_MESSAGE_CHARS = 600
@@ -52,10 +56,11 @@ class JsonBody(Generic[Body]):
         Raises:
             ClientDisconnect: the client left before the body was complete.
             RequestTooLargeError: more bytes than `max_body_bytes`.
-            InvalidRequestError: no JSON.
+            InvalidRequestError: no JSON, or compressed.
             RequestValidationError: JSON that is not what the route takes.
         """
         settings: Settings = request.app.state.services.settings
+        _refuse_compression(request)
         content = await _read(request, settings.max_body_bytes)
         if not content and self.may_be_empty:
             return self.model()
@@ -82,27 +87,34 @@ def validated(value: object, model: type[Body], ignored: IgnoredFields | None = 
     try:
         return model.model_validate(value, context=ignored)
     except ValidationError as exc:
-        raise RequestValidationError(_problems(exc, model)) from exc
+        raise RequestValidationError(_problems(exc, model, value)) from exc
 
 
 def parse_json(content: bytes) -> Any:
     """
     Raises:
-        InvalidRequestError: no JSON (`NaN` and the like are none), or nested more deeply than `MAX_DEPTH`.
+        InvalidRequestError: no JSON (`NaN` and the like are none), nested more deeply than `MAX_DEPTH`, or of more than
+            `MAX_NODES`.
     """
-    if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _depth(content) > MAX_DEPTH:
-        raise InvalidRequestError(f"the body is nested more than {MAX_DEPTH} levels deep")
+    num_brackets = content.count(b"[") + content.count(b"{")
+    if num_brackets > MAX_DEPTH or num_brackets + content.count(b":") > MAX_NODES:
+        _check_structure(content)
     try:
         return _decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidRequestError(f"the body is not valid JSON: {exc}") from exc
 
 
-def _depth(content: bytes) -> int:
+def _check_structure(content: bytes) -> None:
     """Without a loop of Python's over the bytes, which would hold up every stream for seconds."""
-    outside_strings = content.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2]
-    brackets = b"".join(outside_strings).translate(_STEPS, _NOT_BRACKETS)
-    return max(accumulate(array("b", brackets)), default=0)
+    outside_strings = b"".join(content.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
+    if sum(outside_strings.count(mark) for mark in (b"[", b"{", b":")) > MAX_NODES:
+        raise InvalidRequestError(
+            f"the body has more than {MAX_NODES} lists, objects and fields, all together; send less in one request"
+        )
+    steps = outside_strings.translate(_STEPS, _NOT_BRACKETS)
+    if max(accumulate(array("b", steps)), default=0) > MAX_DEPTH:
+        raise InvalidRequestError(f"the body is nested more than {MAX_DEPTH} levels deep")
 
 
 def _decode(content: bytes) -> Any:
@@ -112,6 +124,14 @@ def _decode(content: bytes) -> Any:
         return msgspec.json.decode(content)
     finally:
         gc.enable()
+
+
+def _refuse_compression(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise InvalidRequestError(
+            f"the body has Content-Encoding: {encoding[:40]}, and nothing is decompressed here; send it as it is"
+        )
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:
@@ -127,13 +147,14 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     return bytes(content)
 
 
-def _problems(exc: ValidationError, model: type[BaseModel]) -> list[ValidationProblem]:
+def _problems(exc: ValidationError, model: type[BaseModel], body: object) -> list[ValidationProblem]:
     """What is wrong, in FastAPI's form, without echoing more of the input than helps."""
     errors = exc.errors(include_url=False, include_context=False)[:MAX_PROBLEMS]
     max_bytes = MAX_ECHO_BYTES // (3 * len(errors))  # each shows a name, and a value in its message and as its input
     problems = []
     for error in errors:
-        loc = [part if isinstance(part, int) else _cut(str(part), max_bytes) for part in error["loc"]]
+        path = _path_in(body, error["loc"])
+        loc = [part if isinstance(part, int) else _cut(str(part), max_bytes) for part in path]
         shown = _shorten(error["input"], max_bytes)
         msg = error["msg"].removeprefix("Value error, ")
         if error["type"] == "extra_forbidden":
@@ -148,6 +169,25 @@ def _problems(exc: ValidationError, model: type[BaseModel]) -> list[ValidationPr
             problem["input"] = shown
         problems.append(problem)
     return problems
+
+
+def _path_in(body: object, loc: tuple[int | str, ...]) -> list[int | str]:
+    """Where a problem is, without the names that pydantic has for the alternatives of a union."""
+    path: list[int | str] = []
+    value: Any = body
+    for place, part in enumerate(loc, 1):
+        if _has(value, part):
+            value = value[part]
+        elif place < len(loc) or not isinstance(value, dict):
+            continue  # what is last, in an object, is a field that is missing
+        path.append(part)
+    return path or list(loc)
+
+
+def _has(value: object, part: int | str) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and 0 <= part < len(value)
+    return isinstance(value, dict) and part in value
 
 
 def _shorten(value: object, max_bytes: int) -> object:

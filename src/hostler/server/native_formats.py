@@ -5,7 +5,7 @@ from typing import Literal
 
 from hostler.protocol.conversation import encode_context
 from hostler.protocol.native_answers import ChatAnswer, GenerateAnswer, GenerateAnswers, GenerationParams, StreamedText
-from hostler.server.generation import Answer
+from hostler.server.answer import Answer
 from hostler.types import (
     ChatFormat,
     ChatMessage,

@@ -2,12 +2,11 @@
 
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from hostler.keys import Scope
-from hostler.protocol.openai import ErrorBody, Model, ModelList
+from hostler.protocol.openai import ErrorBody
 from hostler.protocol.openai_chat import ChatCompletion, ChatCompletionBody, ChatCompletionChunk, ChatCompletionRequest
 from hostler.protocol.openai_completions import Completion, CompletionBody, CompletionChunk, CompletionRequest
 from hostler.registry import ModelSpec
@@ -18,7 +17,7 @@ from hostler.server.json_body import JsonBody
 from hostler.server.openai_formats import ChatCompletionFormat, CompletionFormat
 from hostler.server.openapi import answer_of, body_of
 from hostler.server.rate_limits import count_request
-from hostler.server.services import PathModel, Services, ServicesDep, VisibleModels, resolve
+from hostler.server.services import PathModel, Services, ServicesDep, resolve
 from hostler.server.streaming import GenerationResponse
 
 router = APIRouter(
@@ -28,19 +27,6 @@ router = APIRouter(
 _STREAM = "With `stream`: server-sent events with OpenAI's chunks, then `[DONE]`."
 _chat: dict[str, Any] = answer_of(ChatCompletion, _STREAM, ChatCompletionChunk, ErrorBody)
 _completion: dict[str, Any] = answer_of(Completion, _STREAM, CompletionChunk, ErrorBody)
-
-
-@router.get("/v1/models", response_model=ModelList, dependencies=[needs(Scope.READ)])
-async def list_models(services: ServicesDep, visible: VisibleModels) -> Response:
-    """Every registered model that the key is for."""
-    models = ModelList(object="list", data=[_model(services, spec) for spec in visible])
-    return Response(msgspec.json.encode(models), media_type="application/json")
-
-
-@router.get("/v1/models/{model_id:model}", response_model=Model, dependencies=[needs(Scope.READ)])
-async def describe_model(spec: PathModel, services: ServicesDep) -> Response:
-    """One registered model."""
-    return Response(msgspec.json.encode(_model(services, spec)), media_type="application/json")
 
 
 @router.post("/v1/chat/completions", **_chat, openapi_extra=body_of(ChatCompletionRequest))
@@ -86,7 +72,7 @@ async def completions_of(
 def _answer_chat(services: Services, spec: ModelSpec, body: ChatCompletionBody) -> Response:
     params, prompt = body.sampling_params(spec.suggested_temperature), body.prompt()
     run = GenerationRun(services.manager, spec, lambda _: [prompt], params, body.priority or 0, body.keep_alive)
-    answer_format = ChatCompletionFormat(includes_usage=body.includes_usage)
+    answer_format = ChatCompletionFormat(includes_usage=body.includes_usage, may_call=prompt.tool_use is not None)
     return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
 
 
@@ -103,8 +89,3 @@ def _complete(services: Services, spec: ModelSpec, body: CompletionBody) -> Resp
         has_logprobs=body.logprobs is not None,
     )
     return GenerationResponse(run, answer_format, is_streamed=bool(body.stream), timing=services.timing)
-
-
-def _model(services: Services, spec: ModelSpec) -> Model:
-    owner, slash, _ = spec.name.partition("/")
-    return Model(id=spec.id, object="model", created=services.started_at, owned_by=owner if slash else "huggingface")

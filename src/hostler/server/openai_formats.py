@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Literal
 from uuid import uuid4
 
+import msgspec
+
 from hostler import __version__
 from hostler.protocol.openai import AnswerHead, ChunkHead, Usage, usage_of
 from hostler.protocol.openai_chat import (
@@ -24,7 +26,7 @@ from hostler.protocol.openai_chat import (
 )
 from hostler.protocol.openai_completions import Completion, CompletionChoice, CompletionChunk, CompletionChunkChoice
 from hostler.protocol.openai_logprobs import ChatLogprobs, CompletionLogprobs
-from hostler.server.generation import Answer, Sequence
+from hostler.server.answer import Answer, Sequence
 from hostler.server.openai_logprobs import CompletionLogprobsWriter, chat_logprobs
 from hostler.tools import ToolCall, ToolCallDelta
 from hostler.types import FinishReason, TokenDelta, TokenLogprobs
@@ -33,9 +35,11 @@ from hostler.types import FinishReason, TokenDelta, TokenLogprobs
 class _Heads:
     """What an answer and all of its chunks begin with."""
 
-    def __init__(self, prefix: str, *, includes_usage: bool) -> None:
+    def __init__(self, prefix: str, chunk_object: str, *, includes_usage: bool) -> None:
         """`prefix`: of the id. `includes_usage`: whether chunks say something of the usage."""
         self.includes_usage = includes_usage
+        self._chunk_object = chunk_object
+        self._spelled_head: bytes | None = None
         self._id = f"{prefix}-{uuid4().hex}"
         self._created = int(time.time())
 
@@ -52,12 +56,21 @@ class _Heads:
             head["usage"] = usage
         return head
 
+    def chunk(self, answer: Answer, choice: ChatChunkChoice | CompletionChunkChoice) -> msgspec.Raw:
+        """As JSON. Chunks of an answer differ in nothing but their choice: the rest is spelled once."""
+        if self._spelled_head is None:
+            empty = {**self.of_chunk(answer), "object": self._chunk_object, "choices": []}
+            self._spelled_head = msgspec.json.encode(empty).removesuffix(b"]}")
+        return msgspec.Raw(b"%b%b]}" % (self._spelled_head, msgspec.json.encode(choice)))
+
 
 class ChatCompletionFormat:
     """`/v1/chat/completions`."""
 
-    def __init__(self, *, includes_usage: bool) -> None:
-        self._heads = _Heads("chatcmpl", includes_usage=includes_usage)
+    def __init__(self, *, includes_usage: bool, may_call: bool = False) -> None:
+        """`may_call`: the model was told of tools. Then nothing is said of the content until there is some."""
+        self._heads = _Heads("chatcmpl", "chat.completion.chunk", includes_usage=includes_usage)
+        self._may_call = may_call
 
     def whole(self, answer: Answer) -> ChatCompletion:
         return ChatCompletion(
@@ -75,31 +88,32 @@ class ChatCompletionFormat:
             usage=_usage(answer),
         )
 
-    def opening(self, answer: Answer) -> Iterator[ChatCompletionChunk]:
+    def opening(self, answer: Answer) -> Iterator[msgspec.Raw]:
         for index in range(answer.params.n):
-            yield self._chunk(answer, _chat_piece(index, ChatDelta(role="assistant", content="", refusal=None)))
+            first = ChatDelta(role="assistant", refusal=None)
+            if not self._may_call:
+                first = ChatDelta(role="assistant", content="", refusal=None)
+            yield self._heads.chunk(answer, _chat_piece(index, first))
 
-    def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterator[ChatCompletionChunk]:  # noqa: ARG002
+    def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterator[msgspec.Raw]:  # noqa: ARG002
         is_text = not delta.reasoning and not delta.tool_calls
         logprobs = chat_logprobs(delta.logprobs) if delta.logprobs and is_text else None
         if delta.reasoning:
-            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(reasoning_content=delta.reasoning)))
+            yield self._heads.chunk(answer, _chat_piece(delta.index, ChatDelta(reasoning_content=delta.reasoning)))
         if delta.text or (logprobs is not None and logprobs["content"]):
-            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(content=delta.text), logprobs))
+            said = ChatDelta(content=delta.text) if delta.text else ChatDelta()
+            yield self._heads.chunk(answer, _chat_piece(delta.index, said, logprobs))
         for call in delta.tool_calls:
             # In a chunk of its own: instructor reads no more than the first of each.
-            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(tool_calls=[_call_chunk(call)])))
+            yield self._heads.chunk(answer, _chat_piece(delta.index, ChatDelta(tool_calls=[_call_chunk(call)])))
         if delta.finish_reason is not None:
             reason = _chat_reason(answer.sequences[0][delta.index])
-            yield self._chunk(answer, _chat_piece(delta.index, ChatDelta(), finish_reason=reason))
+            yield self._heads.chunk(answer, _chat_piece(delta.index, ChatDelta(), finish_reason=reason))
 
     def closing(self, answer: Answer) -> Iterator[ChatCompletionChunk]:
         if self._heads.includes_usage:
-            yield self._chunk(answer, usage=_usage(answer))
-
-    def _chunk(self, answer: Answer, *pieces: ChatChunkChoice, usage: Usage | None = None) -> ChatCompletionChunk:
-        head = self._heads.of_chunk(answer, usage)
-        return ChatCompletionChunk(**head, object="chat.completion.chunk", choices=list(pieces))
+            head = self._heads.of_chunk(answer, _usage(answer))
+            yield ChatCompletionChunk(**head, object="chat.completion.chunk", choices=[])
 
 
 class CompletionFormat:
@@ -107,7 +121,7 @@ class CompletionFormat:
 
     def __init__(self, *, includes_usage: bool, num_choices: int, is_echoed: bool, has_logprobs: bool) -> None:
         """`num_choices`: per prompt; where more were generated, the best of them."""
-        self._heads = _Heads("cmpl", includes_usage=includes_usage)
+        self._heads = _Heads("cmpl", "text_completion", includes_usage=includes_usage)
         self._num_choices = num_choices
         self._is_echoed = is_echoed
         self._has_logprobs = has_logprobs
@@ -143,10 +157,10 @@ class CompletionFormat:
             return "", []
         return answer.admissions[prompt_index].prompt_text, answer.prompt_logprobs[prompt_index]
 
-    def opening(self, answer: Answer) -> Iterator[CompletionChunk]:  # noqa: ARG002
+    def opening(self, answer: Answer) -> Iterator[msgspec.Raw]:  # noqa: ARG002
         return iter(())
 
-    def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterator[CompletionChunk]:
+    def delta(self, answer: Answer, prompt_index: int, delta: TokenDelta) -> Iterator[msgspec.Raw]:
         index = prompt_index * answer.params.n + delta.index
         text, tokens = delta.text, delta.logprobs
         if index not in self._writers:
@@ -155,17 +169,14 @@ class CompletionFormat:
             text, tokens = prompt_text + text, prompt_tokens + tokens
         if text or (self._has_logprobs and tokens):
             logprobs = self._writers[index].write(tokens) if self._has_logprobs else None
-            yield self._chunk(answer, _text_piece(index, text, logprobs))
+            yield self._heads.chunk(answer, _text_piece(index, text, logprobs))
         if delta.finish_reason is not None:
-            yield self._chunk(answer, _text_piece(index, "", finish_reason=delta.finish_reason))
+            yield self._heads.chunk(answer, _text_piece(index, "", finish_reason=delta.finish_reason))
 
     def closing(self, answer: Answer) -> Iterator[CompletionChunk]:
         if self._heads.includes_usage:
-            yield self._chunk(answer, usage=_usage(answer))
-
-    def _chunk(self, answer: Answer, *pieces: CompletionChunkChoice, usage: Usage | None = None) -> CompletionChunk:
-        head = self._heads.of_chunk(answer, usage)
-        return CompletionChunk(**head, object="text_completion", choices=list(pieces))
+            head = self._heads.of_chunk(answer, _usage(answer))
+            yield CompletionChunk(**head, object="text_completion", choices=[])
 
 
 def _message(sequence: Sequence) -> AnswerMessage:

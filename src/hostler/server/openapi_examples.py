@@ -13,9 +13,19 @@ _WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "requi
 
 FIELDS: dict[str, Any] = (
     {
+        "AllowedFunctions.mode": "required",
+        "AllowedFunctions.tools": [{"type": "function", "function": {"name": "weather"}}],
+        "AllowedToolsChoice.allowed_tools": {
+            "mode": "required",
+            "tools": [{"type": "function", "function": {"name": "weather"}}],
+        },
+        "AllowedToolsChoice.type": "allowed_tools",
         "add_generation_prompt": True,
         "add_special_tokens": True,
         "after": 41,
+        "after_id": "smollm2-135m",
+        "anthropic-version": "2023-06-01",
+        "before_id": "smollm2-135m",
         "arguments": '{"city": "Lyon"}',
         "Message.content": "Which horse is the fastest?",
         "best_of": 3,
@@ -49,6 +59,7 @@ FIELDS: dict[str, Any] = (
         "last-event-id": "41",
         "length_penalty": 1.0,
         "level": "DEBUG",
+        "lifecycle[]": ["active"],
         "limit": 100,
         "logit_bias": {"198": -100},
         "ChatCompletionBody.logprobs": True,
@@ -86,6 +97,7 @@ FIELDS: dict[str, Any] = (
         "JsonObjectFormat.type": "json_object",
         "JsonObjectFormat.value": {"type": "object"},
         "JsonSchemaFormat.type": "json_schema",
+        "reasoning_effort": "low",
         "regex": "[0-9]{1,3} km/h",
         "response_format": {"type": "json_schema", "json_schema": {"name": "speed", "schema": {"type": "object"}}},
         "reasoning_content": "The fastest horses are Thoroughbreds.",

@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fastapi import Request
 
@@ -51,6 +52,7 @@ def address_of(request: Request) -> str:
     return counted_address(request.client.host if request.client is not None else "")
 
 
+@lru_cache(maxsize=4096)
 def counted_address(host: str) -> str:
     """What is counted as one caller: the host itself, or its network of IPv6; `SOCKET` for "", a Unix socket."""
     if not host:

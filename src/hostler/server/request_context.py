@@ -109,11 +109,12 @@ def within_deadline() -> AbstractAsyncContextManager[None]:
 
 @asynccontextmanager
 async def _within(deadline: Deadline) -> AsyncIterator[None]:
+    timeout = asyncio.timeout_at(deadline.at)
     try:
-        async with asyncio.timeout_at(deadline.at):
+        async with timeout:
             yield
     except TimeoutError as exc:
-        if deadline.left_s() > 0:
+        if not timeout.expired():  # uvloop's clock, which is rounded, may not be there yet when it has
             raise  # another's
         raise deadline.error("the request's deadline has passed, and what it had begun was stopped") from exc
 

@@ -3,15 +3,16 @@ errors."""
 
 import re
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import uuid4
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hostler.server.access_log import log_request
 from hostler.server.errors import error_response
-from hostler.telemetry.request_metrics import RequestMetrics
+from hostler.telemetry.request_metrics import Generated, RequestMetrics
 from hostler.telemetry.tracing import RequestSpan, RequestTracer
 
 CLIENT_CLOSED_REQUEST = 499
@@ -20,11 +21,11 @@ CLIENT_CLOSED_REQUEST = 499
 NO_ROUTE = "-"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _MAX_PATH_CHARS = 200
-_SECURITY_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-}
+_SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
 """Of every answer; a page of ours has a policy of its own."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -60,14 +61,11 @@ class RequestRecorder:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                headers["openai-processing-ms"] = str(round((time.perf_counter() - started_at) * 1000))
-                for name, value in _SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                passed_ms = round((time.perf_counter() - started_at) * 1000)
+                own = {"x-request-id": request_id, "openai-processing-ms": str(passed_ms), **answer_headers}
                 if "key_name" in state:
-                    headers["cache-control"] = "no-store"
-                headers.update(answer_headers)
+                    own["cache-control"] = "no-store"
+                message["headers"] = _with_headers(message.get("headers", ()), own)
             await send(message)
 
         if self._metrics is not None:
@@ -82,14 +80,25 @@ class RequestRecorder:
             await error_response(exc, scope)(scope, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - started_at
-            log_request(scope, _route(scope), status, seconds)
+            generated = [run.generated() for run in state.get("generations", ())]
+            log_request(scope, _route(scope), status, seconds, generated)
             if self._metrics is not None:
-                _measure(self._metrics, scope, status, seconds)
+                _measure(self._metrics, scope, status, seconds, generated)
             if span is not None:
-                _end_span(span, scope, status)
+                _end_span(span, scope, status, generated)
 
 
-def _measure(metrics: RequestMetrics, scope: Scope, status: int, seconds: float) -> None:
+def _with_headers(sent: Iterable[tuple[bytes, bytes]], own: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Ours in place of those of the same name, and those of every answer where it has none."""
+    headers = {name.encode(): value.encode() for name, value in own.items()}
+    others = [header for header in sent if header[0] not in headers]
+    names = {name for name, _ in others}
+    return [*others, *headers.items(), *(header for header in _SECURITY_HEADERS if header[0] not in names)]
+
+
+def _measure(
+    metrics: RequestMetrics, scope: Scope, status: int, seconds: float, generated: Sequence[Generated]
+) -> None:
     metrics.in_flight.dec()
     state = scope["state"]
     key = state.get("key_name", "-")
@@ -101,11 +110,11 @@ def _measure(metrics: RequestMetrics, scope: Scope, status: int, seconds: float)
         key=key,
         seconds=seconds,
     )
-    for run in state.get("generations", ()):
-        metrics.note_generation(run.generated(), key)
+    for one in generated:
+        metrics.note_generation(one, key)
 
 
-def _end_span(span: RequestSpan, scope: Scope, status: int) -> None:
+def _end_span(span: RequestSpan, scope: Scope, status: int, generated: Sequence[Generated]) -> None:
     state = scope["state"]
     span.end(
         route=_route(scope),
@@ -114,7 +123,7 @@ def _end_span(span: RequestSpan, scope: Scope, status: int) -> None:
         error_code=state.get("error_code"),
         request_id=state["request_id"],
         key=state.get("key_name", "-"),
-        generated=[run.generated() for run in state.get("generations", ())],
+        generated=generated,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from hostler.errors import HostlerError, QueueFullError, RateLimitError, RequestError
+from hostler.protocol.fields import RequestBody
 from hostler.protocol.responses import ResponsesRequest
 from hostler.protocol.responses_answers import (
     IncompleteDetails,
@@ -20,9 +21,8 @@ from hostler.protocol.responses_answers import (
     StreamedFailure,
     StreamEvent,
 )
-from hostler.protocol.responses_tools import ResponsesFunctionChoice
+from hostler.server.answer import Answer
 from hostler.server.errors import openai_body
-from hostler.server.generation import Answer
 from hostler.server.responses_items import items_of, new_id
 from hostler.server.responses_stream import ItemWriter
 from hostler.types import FinishReason, TokenDelta
@@ -156,9 +156,7 @@ def _text(body: ResponsesRequest) -> dict[str, Any]:
 
 def _tool_choice(body: ResponsesRequest) -> str | dict[str, Any]:
     choice = body.tool_choice
-    if isinstance(choice, ResponsesFunctionChoice):
-        return {"type": "function", "name": choice.name}
-    return choice or "auto"
+    return choice.model_dump() if isinstance(choice, RequestBody) else choice or "auto"
 
 
 def _tools(body: ResponsesRequest) -> list[ResponseTool]:

@@ -16,7 +16,7 @@ from hostler.protocol.responses_answers import (
     TextLogprob,
     TextTopLogprob,
 )
-from hostler.server.generation import Sequence
+from hostler.server.answer import Sequence
 from hostler.tools import ToolCall
 from hostler.types import TokenLogprob, TokenLogprobs
 

@@ -210,7 +210,7 @@ async def _ask_something(engine: EngineClient, model_type: ModelType) -> None:
             params = SamplingParams(max_tokens=1, temperature=0.0)
             generation = await engine.generate(TextPrompt(text="Hello"), params)
             try:
-                async for _ in generation:
+                while await generation.next_deltas():
                     pass
             finally:
                 generation.abort()

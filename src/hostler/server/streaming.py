@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from hostler.errors import HostlerError
 from hostler.protocol.native_answers import StreamedError
+from hostler.server.answer import Answer
 from hostler.server.connected import cancel, while_connected
 from hostler.server.errors import is_openai, native_body, openai_body, translate
-from hostler.server.generation import Answer, GenerationRun
+from hostler.server.generation import GenerationRun
 from hostler.types import TokenDelta
 
 Event = Any
@@ -66,8 +67,6 @@ class GenerationResponse(Response):
     the disconnect message.
     """
 
-    _MAX_UNSENT_BYTES = 16 * 1024
-    """What has come at once is sent at once, up to about so much."""
     _END = b"data: [DONE]\n\n"
     """What every stream ends with, also one that failed."""
 
@@ -80,7 +79,7 @@ class GenerationResponse(Response):
         self._is_streamed = is_streamed
         self._timing = timing
         self._unsent = b""
-        """Events that go out with the next ones, which are there already."""
+        """Events that go out with the next ones: each write costs as much as its events."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["generations"] = [self._run]
@@ -92,8 +91,8 @@ class GenerationResponse(Response):
 
     async def _answer_whole(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._run.open()
-        async with aclosing(self._run.deltas(answer)) as deltas:
-            async for _ in deltas:
+        async with aclosing(self._run.batches(answer)) as batches:
+            async for _ in batches:
                 pass
         # Released before the last byte is sent: a client that has its answer finds the model idle.
         self._run.close()
@@ -121,18 +120,17 @@ class GenerationResponse(Response):
             await send_body(send, f": {self._run.describe_wait()}\n\n".encode())
             await asyncio.wait((opening,), timeout=self._timing.comment_every_s)
         answer = opening.result()
-        await self._send(send, self._format.opening(answer))
-        async with aclosing(self._run.deltas(answer)) as deltas:
-            async for prompt_index, delta in deltas:
-                await self._send(send, self._format.delta(answer, prompt_index, delta))
+        if opening_events := self._encoded(self._format.opening(answer)):
+            await send_body(send, opening_events)
+        async with aclosing(self._run.batches(answer)) as batches:
+            async for prompt_index, deltas in batches:
+                self._unsent += self._encoded(
+                    event for delta in deltas for event in self._format.delta(answer, prompt_index, delta)
+                )
+                if self._unsent and not answer.has_ended:
+                    content, self._unsent = self._unsent, b""
+                    await send_body(send, content)
         self._unsent += self._encoded(self._format.closing(answer))
-
-    async def _send(self, send: Send, events: Iterable[Event]) -> None:
-        """Unless there is more to send in the same turn of the event loop: each write costs as much as its events."""
-        self._unsent += self._encoded(events)
-        if self._unsent and not (self._run.has_next and len(self._unsent) < self._MAX_UNSENT_BYTES):
-            content, self._unsent = self._unsent, b""
-            await send_body(send, content)
 
     def _encoded(self, events: Iterable[Event]) -> bytes:
         return encoded(events)
@@ -174,9 +172,6 @@ def _escaped(line_end: re.Match[bytes]) -> bytes:
 
 async def send_body(send: Send, content: bytes, *, more_body: bool = True) -> None:
     await send({"type": "http.response.body", "body": content, "more_body": more_body})
-    if more_body:
-        # Neither a full queue of tokens nor a server whose client is gone ever waits: let the others run.
-        await asyncio.sleep(0)
 
 
 def _error_event(exc: Exception, scope: Scope) -> Event:

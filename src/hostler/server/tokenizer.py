@@ -16,6 +16,7 @@ from hostler.server.json_body import JsonBody
 from hostler.server.leased import ask_leased
 from hostler.server.openapi import body_of
 from hostler.server.rate_limits import count_request
+from hostler.server.request_context import current
 from hostler.server.services import PathModel, Services, ServicesDep, resolve_or_usual
 
 router = APIRouter(
@@ -66,8 +67,12 @@ async def tokenizer_info(request: Request, services: ServicesDep) -> Response:
 
 
 def _tokenized(services: Services, spec: ModelSpec, body: TokenizeRequest) -> Response:
+    prompt = body.as_prompt()
+
     async def ask(engine: EngineClient) -> TokenizeAnswer:
-        tokens = await engine.tokenize(body.as_prompt(), add_special_tokens=body.add_special_tokens is not False)
+        tokens = await engine.tokenize(
+            prompt, add_special_tokens=body.add_special_tokens is not False, caller=current().caller
+        )
         return TokenizeAnswer(
             tokens=tokens, count=len(tokens), max_model_len=engine.facts.max_model_len, model_id=spec.id
         )
@@ -77,14 +82,14 @@ def _tokenized(services: Services, spec: ModelSpec, body: TokenizeRequest) -> Re
 
 def _detokenized(services: Services, spec: ModelSpec, body: DetokenizeRequest) -> Response:
     async def ask(engine: EngineClient) -> DetokenizeAnswer:
-        return DetokenizeAnswer(prompt=await engine.detokenize(body.tokens), model_id=spec.id)
+        return DetokenizeAnswer(prompt=await engine.detokenize(body.tokens, caller=current().caller), model_id=spec.id)
 
     return ask_leased(services, spec, ask, body.keep_alive)
 
 
 def _described(services: Services, spec: ModelSpec) -> Response:
     async def ask(engine: EngineClient) -> TokenizerInfo:
-        facts = await engine.tokenizer_facts()
+        facts = await engine.tokenizer_facts(caller=current().caller)
         return TokenizerInfo(
             model_id=spec.id,
             eos_token=facts.eos_token,

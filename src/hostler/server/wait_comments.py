@@ -74,4 +74,6 @@ def wait_comment(status: ModelStatus, entries: Sequence[JournalEntry], now: floa
     told = next((entry for entry in reversed(entries) if entry.kind not in _ASIDE), None)
     if status.state is not ModelState.READY and told is not None and told.kind is NoteKind.WAITING:
         return " ".join(told.text.split())
+    if status.state is ModelState.UNLOADING:
+        return f"queued until the model, with {status.num_leases} requests in flight, has left and is loaded again"
     return "queued"

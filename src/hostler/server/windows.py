@@ -4,16 +4,16 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
 from pydantic import SecretStr
 
 from hostler.errors import ConfigError
-from hostler.server.memory_windows import MemoryWindows
+from hostler.server.memory_windows import MemoryWindows, Standing
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,6 @@ REDIS_PAUSE_S = 10.0
 """Between two tries of a Redis that does not answer."""
 
 _UNBOUNDED = 2**53
-Storage = MemoryWindows | RedisStorage
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -60,19 +58,12 @@ class Windows:
 
     async def take(self, who: str, what: str, limit: int, amount: int) -> Left:
         """Count so much, if that leaves no more than the limit; `Left.retry_after_s` says whether it did."""
-        key = _key(who, what)
-
-        async def ask(storage: Storage) -> Left:
-            is_taken = await storage.acquire_sliding_window_entry(key, limit, WINDOW_S, amount)
-            counts = await storage.get_sliding_window(key, WINDOW_S)
-            return _left(limit, 0 if is_taken else amount, *counts)
-
-        return await self._ask(ask)
+        is_taken, standing = await self._count(who, what, limit, amount)
+        return _left(limit, 0 if is_taken else amount, *standing)
 
     async def add(self, who: str, what: str, amount: int) -> None:
         """Count so much, whatever the limit."""
-        key = _key(who, what)
-        await self._ask(lambda storage: storage.acquire_sliding_window_entry(key, _UNBOUNDED, WINDOW_S, amount))
+        await self._count(who, what, _UNBOUNDED, amount)
 
     async def close(self) -> None:
         if self._pool is not None:
@@ -99,26 +90,24 @@ class Windows:
             connection_pool=self._pool,
         )
 
-    async def _ask(self, ask: Callable[[Storage], Awaitable[Result]]) -> Result:
-        if self._redis is None or self._clock() < self._retry_at:
-            return await ask(self._memory)
-        try:
-            async with asyncio.timeout(2 * REDIS_TIMEOUT_S):
-                return await ask(self._redis)
-        except (StorageError, TimeoutError) as exc:
-            self._retry_at = self._clock() + REDIS_PAUSE_S
-            # The text of the exception may have the URL in it, and that a password.
-            logger.warning(
-                "limits_redis_unreachable error=%s retry_after_s=%g counted=%r",
-                type(exc.__cause__ or exc).__name__,
-                REDIS_PAUSE_S,
-                "by this gateway alone",
-            )
-            return await ask(self._memory)
-
-
-def _key(who: str, what: str) -> str:
-    return f"{what}/{who}"
+    async def _count(self, who: str, what: str, limit: int, amount: int) -> tuple[bool, Standing]:
+        """In the Redis, if there is one and it answers; whether it was counted, and how it stands then."""
+        key = f"{what}/{who}"
+        if self._redis is not None and self._clock() >= self._retry_at:
+            try:
+                async with asyncio.timeout(2 * REDIS_TIMEOUT_S):
+                    is_taken = await self._redis.acquire_sliding_window_entry(key, limit, WINDOW_S, amount)
+                    return is_taken, await self._redis.get_sliding_window(key, WINDOW_S)
+            except (StorageError, TimeoutError) as exc:
+                self._retry_at = self._clock() + REDIS_PAUSE_S
+                # The text of the exception may have the URL in it, and that a password.
+                logger.warning(
+                    "limits_redis_unreachable error=%s retry_after_s=%g counted=%r",
+                    type(exc.__cause__ or exc).__name__,
+                    REDIS_PAUSE_S,
+                    "by this gateway alone",
+                )
+        return self._memory.take(key, limit, WINDOW_S, amount)
 
 
 def _left(limit: int, lacking: int, previous: int, previous_s: float, current: int, current_s: float) -> Left:

@@ -34,6 +34,10 @@ shown["request_id"] = whole._request_id
 shown["tokens"] = [whole.usage.input_tokens + whole.usage.cache_read_input_tokens, whole.usage.output_tokens]
 shown["counted"] = client.messages.count_tokens(model=MODEL, messages=[QUESTION]).input_tokens
 
+# Models, in pages that the client asks for by itself.
+shown["models"] = [model.id for model in client.models.list(limit=1)]
+shown["model"] = client.models.retrieve(SMALL).model_dump(mode="json", include={"id", "display_name", "type"})
+
 # Event by event.
 events = list(client.messages.create(**GREEDY, stream=True))
 shown["kinds"] = [event.type for event in events]
@@ -100,6 +104,7 @@ shown["errors"] = {
     "too_long": error_of(ask(model=SMALL, messages=[{"role": "user", "content": "long " * 500}])),
     "too_long_streamed": error_of(ask(model=SMALL, messages=[{"role": "user", "content": "long " * 500}], stream=True)),
     "wrong_key": error_of(lambda: stranger.messages.create(**GREEDY)),
+    "unknown_model_asked_for": error_of(lambda: client.models.retrieve("nobody")),
     "image": error_of(ask(messages=[{"role": "user", "content": [image]}])),
 }
 

@@ -65,7 +65,7 @@ shown["errors"] = {
     "wrong_key": error_of(lambda: chat_model(api_key="sk-wrong").invoke(QUESTION)),
     "too_long": error_of(lambda: chat_model(model="tiny-llama").invoke(long)),
     "too_long_streamed": error_of(lambda: list(chat_model(model="tiny-llama").stream(long))),
-    "refused_field": error_of(lambda: chat_model(reasoning_effort="high").invoke(QUESTION)),
+    "refused_field": error_of(lambda: chat_model(extra_body={"web_search_options": {}}).invoke(QUESTION)),
 }
 
 print(json.dumps(shown))
