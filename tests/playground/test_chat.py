@@ -4,11 +4,11 @@ import asyncio
 import json
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from hostler.errors import EngineDeadError
 from hostler.types import ChatPrompt
-from tests.playground.conftest import give_key
+from tests.playground.conftest import give_key, opened
 from tests.playground.gateway import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -48,7 +48,7 @@ async def test_a_stop_keeps_what_was_written_and_ends_the_generation(page: Page,
     await expect(answer.locator(".stats")).to_contain_text("stopped")
     await expect(answer.locator(".body")).to_have_text("word0 word1")
     await expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while gateway.launcher.worker("tiny-chat").running:  # noqa: ASYNC110 - a state of the fake, which sets no event
             await asyncio.sleep(0)
 
@@ -194,3 +194,22 @@ async def test_an_error_in_an_answer_is_told_in_its_place(page: Page, gateway: G
     await expect(answer.get_by_role("alert")).to_contain_text("the stable door is shut")
     await expect(answer.locator(".body")).to_have_text("word0 word1")
     await expect(answer.get_by_role("button", name="Regenerate")).to_be_visible()
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+async def test_an_answer_is_copied_also_where_the_browser_has_no_clipboard_for_pages_of_plain_http(
+    browser: Browser, gateway: Gateway, is_local: bool
+) -> None:
+    gateway.launcher.model("tiny-chat").answer = "**Neigh.**"
+    async with opened(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
+        if not is_local:
+            await page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        await open_chat(page, gateway)
+        await say(page, "Hello")
+        answer = page.get_by_role("article", name="tiny-chat")
+        await answer.get_by_role("button", name="Copy").click()
+        await expect(answer.get_by_role("button", name="Copied")).to_be_focused()
+        message = page.get_by_label("Message", exact=True)
+        await message.focus()
+        await page.keyboard.press("Control+v")
+        await expect(message).to_have_value("**Neigh.**")

@@ -36,7 +36,7 @@ async def test_answers_stream_at_once_and_a_stop_ends_all(page: Page, gateway: G
     await page.get_by_role("button", name="Stop").click()
     for model_id in ("tiny-chat", "tiny-text"):
         await expect(page.get_by_role("region", name=model_id).get_by_role("alert")).to_have_text("stopped")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while any(worker.running for worker in gateway.launcher.workers):  # noqa: ASYNC110 - a state of the fakes
             await asyncio.sleep(0)
 

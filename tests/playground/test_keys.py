@@ -51,6 +51,28 @@ async def test_a_key_lasts_for_the_tab_and_is_in_no_other(page: Page) -> None:
         await expect(page.get_by_role("dialog", name="Key")).to_contain_text("This server asks for a key.")
 
 
+LATE_CLOSE = """
+const add = HTMLDialogElement.prototype.addEventListener;
+HTMLDialogElement.prototype.addEventListener = function (name, listener, ...rest) {
+  const late = (event) => setTimeout(() => listener.call(this, event), 500);
+  add.call(this, name, name === "close" ? late : listener, ...rest);
+};
+"""
+"""A browser with much to do tells of a closed dialog after the answer to what was asked meanwhile."""
+
+
+async def test_a_key_is_asked_for_again_though_the_old_dialog_is_slow_to_go(page: Page) -> None:
+    await page.add_init_script(LATE_CLOSE)
+    async with Gateway(api_key="sk-right") as gateway:
+        await page.goto(f"{gateway.url}/playground")
+        await give_key(page, "sk-right")
+        await expect(page.locator("tbody tr")).to_have_count(4)
+        await page.locator("#key-button").click()
+        await page.get_by_role("button", name="Forget the key").click()
+        dialog = page.get_by_role("dialog", name="Key").filter(has_text="This server asks for a key.")
+        await expect(dialog).to_be_visible()
+
+
 async def test_a_key_without_admin_is_offered_nothing_that_changes_the_server(page: Page, tmp_path: Path) -> None:
     keys_file = write_keys(tmp_path / "keys.yaml", guest={Scope.READ, Scope.INFERENCE}, owner=set(Scope))
     async with Gateway(keys_file=keys_file) as gateway:
@@ -95,6 +117,7 @@ async def test_a_key_for_some_models_sees_those_and_is_told_why_the_log_is_empty
         await give_key(page, "team")
         await expect(page.locator("tbody tr")).to_have_count(3)
         await expect(page.locator(".events")).to_contain_text("This key is for some models")
+        await expect(page.locator(".note")).to_contain_text("Tokens/s is empty")
         await page.get_by_role("link", name="Chat with tiny-chat").click()
         await page.get_by_role("link", name="Stable").click()
         await expect(page.locator("tbody tr")).to_have_count(3)

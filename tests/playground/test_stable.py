@@ -146,3 +146,21 @@ async def test_two_hundred_models_are_searched_filtered_and_walked_by_keys(page:
         await page.get_by_label("State").select_option("in memory or loading")
         await expect(page.locator("tbody tr:visible")).to_have_count(1)
         await expect(row(page, "model-014").locator(".pill")).to_have_text("in memory")
+
+
+async def test_a_server_without_metrics_is_why_there_are_no_speeds(page: Page, gateway: Gateway) -> None:
+    note = page.locator(".note")
+    async with Gateway(enable_metrics=False) as unmeasured:
+        await page.goto(f"{unmeasured.url}/playground")
+        await expect(note).to_contain_text("enable_metrics: true")
+    await page.goto(f"{gateway.url}/playground")
+    await expect(row(page, "tiny-chat")).to_be_visible()
+    await expect(note).to_be_empty()
+
+
+async def test_a_search_that_finds_no_model_says_so(page: Page, gateway: Gateway) -> None:
+    await page.goto(f"{gateway.url}/playground")
+    await page.get_by_label("Search models").fill("zebra")
+    await expect(page.get_by_text("No model is like that.")).to_be_visible()
+    await page.get_by_label("Search models").fill("tiny")
+    await expect(page.get_by_text("No model is like that.")).to_be_hidden()

@@ -1,24 +1,21 @@
 /** Chat with one model. */
 
 import { UnreachableError } from "./api.js";
+import { ChatSettings } from "./chat-settings.js";
 import { complete } from "./completion.js";
 import { button, field, h, setText } from "./dom.js";
 import { openExport } from "./export-dialog.js";
+import { keepChat, readChat } from "./kept-chat.js";
 import { MessageView } from "./message-view.js";
 import { ModelSelect } from "./model-select.js";
 import { Pace } from "./pace.js";
 import { describe } from "./router.js";
-import { Sampling } from "./sampling.js";
 import { server } from "./server-watch.js";
 
-const ROUTE = "/v1/chat/completions";
-const NAMES = [
-  ...["temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty", "presence_penalty"],
-  ...["frequency_penalty", "max_tokens", "min_tokens", "num_beams", "seed"],
-];
-const NUM_RIVALS = 5;
 /** Within so many pixels of its end, the log follows what is written. */
 const FOLLOWS_WITHIN = 80;
+/** What is said of an answer that did not end by itself. */
+const ENDS = { length: "cut at the limit", stopped: "stopped" };
 
 export class ChatView {
   constructor() {
@@ -26,13 +23,16 @@ export class ChatView {
     this.messages = [];
     this.views = [];
     this.running = null;
+    this.isLeaving = false;
     this.described = null;
     this.models = new ModelSelect("Model", () => this.#describeModel());
-    this.system = h("textarea", { rows: "3" });
-    this.stop = h("textarea", { rows: "2", spellcheck: "false" });
-    this.logprobs = h("input", { type: "checkbox" });
-    this.sampling = new Sampling(ROUTE, NAMES);
-    this.log = h("div", { class: "log", role: "log", "aria-label": "Conversation", "aria-live": "off", tabindex: "0" });
+    this.settings = new ChatSettings(() => this.#keep());
+    this.empty = h("p", { class: "empty" });
+    this.log = h(
+      "div",
+      { class: "log", role: "log", "aria-label": "Conversation", "aria-live": "off", tabindex: "0" },
+      this.empty,
+    );
     this.spoken = h("p", { class: "unseen", role: "status" });
     this.input = h("textarea", {
       rows: "2",
@@ -42,22 +42,17 @@ export class ChatView {
     this.send = h("button", { class: "main" }, "Send");
     this.halt = button("Stop", () => this.#halt(), { title: "Esc", hidden: true });
     this.refusal = h("p", { class: "refusal", hidden: true });
-    this.content = h("div", { class: "chat" }, this.#settings(), this.#conversation());
+    this.content = h("div", { class: "chat" }, this.#aside(), this.#conversation());
     this.element = h("div", { onkeydown: (event) => this.#key(event) }, this.refusal, this.content);
     server.addEventListener("change", () => this.update());
+    // A reload in the middle of an answer keeps what there is of it. It cuts the connection before it hides the page.
+    addEventListener("beforeunload", () => (this.isLeaving = true));
+    addEventListener("pagehide", () => this.#keep());
+    this.#restore();
   }
 
-  #settings() {
-    const panel = h(
-      "details",
-      { class: "settings", open: matchMedia("(min-width: 56rem)").matches },
-      h("summary", {}, "Settings"),
-      field("System prompt", this.system),
-      this.sampling.element,
-      field("Stop at, one a line", this.stop),
-      h("label", { class: "check" }, this.logprobs, "Token probabilities"),
-    );
-    return h("aside", { "aria-label": "Settings" }, field("Model", this.models.element), panel);
+  #aside() {
+    return h("aside", { "aria-label": "Settings" }, field("Model", this.models.element), this.settings.element);
   }
 
   #conversation() {
@@ -71,7 +66,7 @@ export class ChatView {
     const bar = h(
       "div",
       { class: "bar" },
-      button("New chat", () => this.#clear()),
+      button("New chat", () => this.#clear(), { title: "Forgets this conversation" }),
       button("Export", () => this.#export()),
     );
     return h(
@@ -103,6 +98,7 @@ export class ChatView {
     );
     this.models.update();
     this.#describeModel();
+    this.#showEmpty();
   }
 
   /** The limits of the model that is chosen, anew once a load has told more of it. */
@@ -112,25 +108,15 @@ export class ChatView {
     if (!modelId || this.described === state || !server.has("read")) return;
     this.described = state;
     describe("chat", { model: modelId });
-    await this.sampling.describe(modelId).catch(() => (this.described = null));
+    await this.settings.describe(modelId).catch(() => (this.described = null));
   }
 
   /** The request for what was said so far; null where a setting cannot be. */
   #request() {
-    const values = this.sampling.values();
-    const schema = this.sampling.schemaValue();
-    if (values === null || schema === null) return null;
+    const fields = this.settings.requestFields();
+    if (fields === null) return null;
     const said = this.messages.map(({ role, content }) => ({ role, content }));
-    const system = this.system.value.trim() ? [{ role: "system", content: this.system.value }] : [];
-    const stop = this.stop.value.split("\n").filter(Boolean);
-    return {
-      model: this.models.value,
-      messages: [...system, ...said],
-      ...values,
-      ...(stop.length > 0 && { stop }),
-      ...(schema && { response_format: { type: "json_schema", json_schema: { name: "answer", schema } } }),
-      ...(this.logprobs.checked && { logprobs: true, top_logprobs: NUM_RIVALS }),
-    };
+    return { model: this.models.value, messages: [...this.settings.systemMessages(), ...said], ...fields };
   }
 
   #ask() {
@@ -148,11 +134,13 @@ export class ChatView {
     const message = { role: "assistant", content: "", reasoning: "", model: request.model };
     const view = this.#add(message);
     this.running = new AbortController();
+    this.isLeaving = false;
     this.#showRunning(true);
     this.#receive(request, message, view, this.running.signal).finally(() => {
       this.running = null;
       this.#showRunning(false);
       view.offerActions();
+      this.#keep();
       server.refresh();
     });
     return true;
@@ -165,19 +153,17 @@ export class ChatView {
       for await (const piece of complete(request, signal)) this.#take(piece, message, view, pace);
       setText(this.spoken, `The answer is complete: ${pace.describe()}.`);
     } catch (error) {
-      message.finish = error.name === "AbortError" ? "stopped" : "error";
+      message.finish = error.name === "AbortError" || this.isLeaving ? "stopped" : "error";
       const gone =
         error instanceof UnreachableError
           ? " The answer may be incomplete; regenerate it once the server is back."
           : "";
-      if (message.finish === "error") view.showProblem(error.message + gone);
+      if (message.finish === "error") message.problem = error.message + gone;
       setText(this.spoken, message.finish === "stopped" ? "The answer was stopped." : "");
     }
     view.showWait(null);
+    message.stats = [pace.describe(), ENDS[message.finish]].filter(Boolean).join(" · ");
     view.draw();
-    const ends = { length: "cut at the limit", stopped: "stopped" };
-    message.stats = [pace.describe(), ends[message.finish]].filter(Boolean).join(" · ");
-    view.showStats(message.stats);
   }
 
   #take(piece, message, view, pace) {
@@ -211,6 +197,7 @@ export class ChatView {
     this.log.append(view.element);
     if (message.role === "user") view.offerActions();
     this.log.scrollTop = this.log.scrollHeight;
+    this.#showEmpty();
     return view;
   }
 
@@ -226,12 +213,33 @@ export class ChatView {
   #cut(length) {
     this.messages.length = length;
     for (const view of this.views.splice(length)) view.element.remove();
+    this.#showEmpty();
   }
 
   #clear() {
     this.#halt();
     this.#cut(0);
+    this.#keep();
     this.input.focus();
+  }
+
+  #keep() {
+    keepChat({ system: this.settings.system, messages: this.messages });
+  }
+
+  #restore() {
+    const { system, messages } = readChat();
+    this.settings.system = system;
+    for (const message of messages) {
+      const isCut = message.role === "assistant" && !message.finish;
+      this.#add(isCut ? { ...message, finish: "stopped", stats: ENDS.stopped } : message).offerActions();
+    }
+  }
+
+  #showEmpty() {
+    this.empty.hidden = this.messages.length > 0;
+    const model = this.models.value || "a model";
+    setText(this.empty, `Ask ${model} something. What is said stays in this tab until “New chat”, or until it closes.`);
   }
 
   #halt() {

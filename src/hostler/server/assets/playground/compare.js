@@ -1,6 +1,7 @@
 /** Several models on one prompt, side by side. */
 
 import { call } from "./api.js";
+import { copyText } from "./clipboard.js";
 import { CompareColumn } from "./compare-column.js";
 import { button, field, h, setText } from "./dom.js";
 import { ModelSelect } from "./model-select.js";
@@ -132,8 +133,9 @@ export class CompareView {
 
   async #copyLink() {
     this.#describe();
-    await navigator.clipboard.writeText(location.href);
-    notify("The link is copied. It has the models, the prompt and the settings, and no key.");
+    if (await copyText(location.href)) {
+      notify("The link is copied. It has the models, the prompt and the settings, and no key.");
+    }
   }
 
   async #run() {

@@ -1,6 +1,7 @@
 /** A chat as JSON, and the request that would answer it as curl and as Python. None of them has the key. */
 
 import { address } from "./api.js";
+import { copyButton } from "./clipboard.js";
 import { button, h, openDialog } from "./dom.js";
 
 /** What OpenAI's Python client takes by name; the rest goes into `extra_body`. */
@@ -18,10 +19,6 @@ export function openExport(request, conversation) {
     for (const choice of choices) choice.setAttribute("aria-pressed", String(choice.textContent === name));
   };
   const choices = Object.keys(forms).map((name) => button(name, () => choose(name)));
-  const copy = button("Copy", async () => {
-    await navigator.clipboard.writeText(code.textContent);
-    copy.textContent = "Copied";
-  });
   const dialog = openDialog(
     "Export",
     h("div", { class: "bar" }, ...choices),
@@ -29,7 +26,7 @@ export function openExport(request, conversation) {
     h(
       "div",
       { class: "buttons" },
-      copy,
+      copyButton(() => code.textContent),
       button("Save JSON", () => save(forms.JSON)),
       button("Close", () => dialog.close()),
     ),

@@ -23,8 +23,8 @@ export function seconds(amount) {
 
 /** How long ago; `time`: ISO 8601. */
 export function ago(time) {
-  const passed = (Date.now() - Date.parse(time)) / 1000;
-  return passed < 1 ? "now" : `${seconds(passed)} ago`;
+  const passed = Math.floor((Date.now() - Date.parse(time)) / 1000);
+  return passed < 1 ? "now" : `${passed < 10 ? `${passed} s` : seconds(passed)} ago`;
 }
 
 /** Amounts by resource, of which `places` is no memory: `1.2 GiB of host, 1 place`. */

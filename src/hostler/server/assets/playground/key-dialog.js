@@ -22,12 +22,15 @@ export function askForKey() {
       "div",
       { class: "buttons" },
       save,
-      hasKey && button("Forget the key", () => leave()),
-      button("Cancel", () => shown.close(), { class: "quiet" }),
+      hasKey && button("Forget the key", leave),
+      button("Cancel", closeDialog, { class: "quiet" }),
     ),
   );
-  shown = openDialog("Key", form);
-  shown.addEventListener("close", () => (shown = null));
+  const dialog = openDialog("Key", form);
+  shown = dialog;
+  dialog.addEventListener("close", () => {
+    if (shown === dialog) shown = null;
+  });
   input.focus();
 }
 
@@ -44,15 +47,13 @@ async function tryKey(event, key, problem) {
   event.preventDefault();
   const before = currentKey();
   rememberKey(key);
-  await server.refresh();
-  // A question that was already under way had the key of before.
-  await server.refresh();
+  await server.refreshAfresh();
   if (server.needsKey) {
     if (before === null) forgetKey();
     else rememberKey(before);
     problem.textContent = "The server does not accept this key.";
   } else if (server.isReachable) {
-    shown?.close();
+    closeDialog();
   } else {
     problem.textContent = "The server does not answer.";
   }
@@ -60,6 +61,13 @@ async function tryKey(event, key, problem) {
 
 async function leave() {
   forgetKey();
-  shown.close();
-  await server.refresh();
+  closeDialog();
+  await server.refreshAfresh();
+}
+
+/** The browser tells of a closed dialog later, perhaps after the answer that asks for the next one. */
+function closeDialog() {
+  const dialog = shown;
+  shown = null;
+  dialog?.close();
 }

@@ -1,5 +1,6 @@
 /** One message of a chat as it is shown. */
 
+import { copyButton } from "./clipboard.js";
 import { button, h, setText } from "./dom.js";
 import { markdown } from "./markdown.js";
 import { TokenView } from "./token-view.js";
@@ -42,6 +43,8 @@ export class MessageView {
     const { message } = this;
     this.reasoning.hidden = !message.reasoning;
     if (message.reasoning) this.thoughts.replaceChildren(...markdown(message.reasoning));
+    setText(this.problem, message.problem ?? "");
+    if (message.stats) this.showStats(message.stats);
     if (this.tokenView) return;
     if (message.role === "user") this.body.replaceChildren(h("p", {}, message.content));
     else this.body.replaceChildren(...markdown(message.content));
@@ -65,17 +68,13 @@ export class MessageView {
     setText(text, comment ?? "");
   }
 
-  showProblem(text) {
-    setText(this.problem, text);
-  }
-
   showStats(text) {
     setText(this.stats, text);
   }
 
   /** Its buttons, once it is whole. */
   offerActions() {
-    const tools = [button("Copy", () => navigator.clipboard.writeText(this.message.content), { class: "quiet" })];
+    const tools = [copyButton(() => this.message.content, { class: "quiet" })];
     if (this.actions.edit) tools.push(button("Edit", () => this.#edit(), { class: "quiet" }));
     if (this.actions.regenerate) tools.push(button("Regenerate", this.actions.regenerate, { class: "quiet" }));
     if (this.tokenView) tools.push(this.#switchButton());

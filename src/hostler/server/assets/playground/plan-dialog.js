@@ -41,6 +41,19 @@ function describeVictim(victim) {
   return h("li", {}, h("strong", {}, victim.model_id), ` ${victim.reason}. Frees ${amounts(victim.frees)}${back}.`);
 }
 
+/** What the memory is for, without what needs none. */
+function parts(footprint) {
+  return [
+    [footprint.weights_bytes, "weights"],
+    [footprint.kv_cache_bytes, "keys and values"],
+    [footprint.workspace_bytes, "workspace"],
+    [footprint.process_bytes, "process"],
+  ]
+    .filter(([amount]) => amount > 0)
+    .map(([amount, name]) => `${bytes(amount)} ${name}`)
+    .join(", ");
+}
+
 function facts(plan) {
   const { footprint } = plan;
   const busy = Object.entries(plan.in_flight).filter(([, count]) => count > 0);
@@ -48,11 +61,7 @@ function facts(plan) {
   const rows = [
     ["Would go to", plan.device],
     ["Needs", amounts(plan.needs)],
-    [
-      "Of which",
-      `${bytes(footprint.weights_bytes)} weights, ${bytes(footprint.kv_cache_bytes)} keys and values, ` +
-        `${bytes(footprint.workspace_bytes)} workspace, ${bytes(footprint.process_bytes)} process`,
-    ],
+    ["Of which", parts(footprint)],
     ["Known", BASES[footprint.basis]],
     ["Free now", amounts(plan.free)],
   ];

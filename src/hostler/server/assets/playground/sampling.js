@@ -69,9 +69,7 @@ export class Sampling {
     // The steps of other numbers count from 0, so 0.33 is as good as 0.3.
     input.step = isInteger ? "1" : "any";
     input.placeholder = known.default ?? (name === "seed" ? "random" : "its own");
-    this.hints.get(name).textContent = [lowest, highest].every((value) => value !== null)
-      ? `${lowest} to ${highest}`
-      : "";
+    this.hints.get(name).textContent = range(lowest, highest);
   }
 
   /** What was set, by name; null where something of it cannot be, which is then said and shown. */
@@ -101,6 +99,11 @@ export class Sampling {
   fill(values) {
     for (const [name, input] of this.inputs) input.value = values[name] ?? "";
   }
+}
+
+function range(lowest, highest) {
+  if (lowest === null) return highest === null ? "" : `up to ${highest}`;
+  return highest === null ? `from ${lowest}` : `${lowest} to ${highest}`;
 }
 
 function bound(value) {

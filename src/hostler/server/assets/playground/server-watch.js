@@ -43,6 +43,12 @@ class ServerWatch extends EventTarget {
     return this.#running;
   }
 
+  /** Asks with the key of now: a question already under way had the key of before. */
+  async refreshAfresh() {
+    await this.#running;
+    await this.refresh();
+  }
+
   #wait() {
     clearTimeout(this.#timer);
     if (document.hidden && this.isReachable) return;

@@ -7,7 +7,7 @@ import { plural } from "./format.js";
 import { MemoryBars } from "./memory-bars.js";
 import { ModelRow } from "./model-row.js";
 import { server } from "./server-watch.js";
-import { readSpeeds } from "./speeds.js";
+import { speeds } from "./speeds.js";
 
 const COLUMNS = ["Model", "Type", "State", "Memory", "In flight", "Tokens/s", "Last used", ""];
 const STATES = { "": "any state", memory: "in memory or loading", unloaded: "not in memory", failed: "failed" };
@@ -16,7 +16,6 @@ const SPEEDS_EVERY_MS = 5000;
 export class StableView {
   constructor() {
     this.rows = new Map();
-    this.speeds = new Map();
     this.speedsReadAt = -Infinity;
     this.bars = new MemoryBars();
     this.log = new EventLog();
@@ -35,6 +34,8 @@ export class StableView {
     const heads = COLUMNS.map((name) => (name ? h("th", { scope: "col" }, name) : h("td")));
     const table = h("table", { class: "models" }, h("thead", {}, h("tr", {}, ...heads)), this.body);
     const toEvents = button("Events", () => this.log.focus(), { class: "quiet to-events" });
+    this.nothing = h("p", { class: "nothing", hidden: true }, "No model is like that.");
+    this.speedNote = h("p", { class: "note" });
     this.refusal = h("p", { class: "refusal", hidden: true });
     this.content = h(
       "div",
@@ -42,7 +43,8 @@ export class StableView {
       h("h1", {}, "The stable"),
       this.bars.element,
       h("div", { class: "bar" }, this.search, this.type, this.state, this.count, toEvents),
-      h("div", { class: "all-models", tabindex: "0", role: "region", "aria-label": "Models" }, table),
+      h("div", { class: "all-models", tabindex: "0", role: "region", "aria-label": "Models" }, table, this.nothing),
+      this.speedNote,
       this.log.element,
     );
     this.element = h("div", {}, this.refusal, this.content);
@@ -85,7 +87,7 @@ export class StableView {
         this.rows.set(modelId, new ModelRow(modelId));
         this.body.append(this.rows.get(modelId).element);
       }
-      this.rows.get(modelId).update(facts, this.speeds.get(modelId));
+      this.rows.get(modelId).update(facts, speeds.byModel.get(modelId));
     }
     const types = new Set([...server.models.values()].map((row) => row.type));
     const known = new Set([...this.type.options].map((option) => option.value));
@@ -95,7 +97,9 @@ export class StableView {
   async #updateSpeeds() {
     if (performance.now() - this.speedsReadAt < SPEEDS_EVERY_MS) return;
     this.speedsReadAt = performance.now();
-    this.speeds = await readSpeeds();
+    // What breaks off is asked for again soon.
+    await speeds.read().catch(() => null);
+    setText(this.speedNote, speeds.problem ?? "");
   }
 
   #filter() {
@@ -110,6 +114,7 @@ export class StableView {
       numShown += row.element.hidden ? 0 : 1;
     }
     const all = this.rows.size;
+    this.nothing.hidden = numShown > 0;
     setText(this.count, numShown === all ? plural(all, "model") : `${numShown} of ${plural(all, "model")}`);
     this.log.filter((modelId) => this.rows.get(modelId)?.element.hidden === false);
   }
