@@ -49,7 +49,7 @@ class StubServer:
         if parts[0] == "models" and parts[1] in self.rows:
             return 200, {**self.rows[parts[1]], "model_id": parts[1]}
         return 404, {
-            "detail": "no model of that name is registered; the nearest are tiny (GET /models lists all)",
+            "detail": "no model of that name is registered; the nearest is tiny (GET /models lists all)",
             "code": "model_not_found",
         }
 

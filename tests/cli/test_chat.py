@@ -258,7 +258,7 @@ def test_a_saved_conversation_goes_on(run: Run, session: ChatSession, server: Se
 
 
 def test_a_piped_chat_is_json_for_programs(run: Run) -> None:
-    answered = json.loads(run("chat", "a", "--json", typed="Hello").stdout)
+    answered = json.loads(run("chat", "--json", typed="Hello").stdout)
     assert answered["model"] == "a"
     assert answered["messages"][-1] == {"role": "assistant", "content": "Hi there"}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -26,6 +27,25 @@ def completed(command: str, incomplete: str, **given: object) -> list[str]:
     context = found.make_context(command, [], resilient_parsing=True)
     context.params |= given
     return complete_model(context, incomplete)
+
+
+def leaves(command: Any, *names: str) -> Iterator[tuple[str, Any]]:
+    for name, below in getattr(command, "commands", {}).items():
+        yield from leaves(below, *names, name)
+    if not hasattr(command, "commands"):
+        yield " ".join(names), command
+
+
+def test_every_command_that_takes_a_model_completes_its_id_and_all_but_serve_print_json() -> None:
+    commands = dict(leaves(typer.main.get_command(app)))
+    named = {
+        name: [one for one in command.params if one.name in ("model", "models")] for name, command in commands.items()
+    }
+    assert [name for name, found in named.items() for one in found if one._custom_shell_complete is None] == []
+    assert sum(map(len, named.values())) >= 13
+    assert [name for name, command in commands.items() if not any("--json" in one.opts for one in command.params)] == [
+        "serve"
+    ]
 
 
 def test_the_ids_of_a_running_server_are_completed(server: StubServer) -> None:

@@ -20,7 +20,7 @@ ENTRY = {"name": "org/tiny", "type": "text", "size": "1M", "description": "Tiny"
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    result = CliRunner().invoke(app, ["config", "schema"])
+    result = CliRunner().invoke(app, ["config", "schema", "--json"])
     assert result.exit_code == 0
     found: dict[str, Any] = json.loads(result.stdout)
     Draft202012Validator.check_schema(found)

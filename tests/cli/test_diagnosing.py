@@ -56,6 +56,17 @@ def test_a_model_that_could_not_be_served_ends_with_a_status_and_a_sentence(regi
     assert "problem  missing: model missing: its source folder does not exist" in done.stdout
 
 
+def test_what_is_wrong_with_several_models_alike_is_told_once(
+    registry_file: Path, tmp_path: Path, closed_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry_file.write_text("models:\n" + "".join(ENTRY.format(name, "1M", "") for name in ("one", "two", "three")))
+    access = HubAccess(cache_dir=tmp_path / "cache", endpoint=closed_url)
+    checking.print_report(checking.check_models(registry_file, [], access), plain_console())
+    *_, first, rest = capsys.readouterr().out.splitlines()
+    assert first.startswith("problem  one: owner/one is not complete in the cache, and the hub cannot be reached")
+    assert rest == "problem  two, three: the same"
+
+
 def test_an_unknown_model_is_an_error_with_the_nearest_names(registry_file: Path) -> None:
     done = CliRunner().invoke(app, ["check", "locla", "--config", str(registry_file)])
     assert done.exit_code == 1
@@ -121,7 +132,7 @@ def test_the_whole_machine_is_examined_without_a_secret_in_the_answer(
     ]
     assert doctor.has_problems(findings)
     for secret in ("hf_secret0123456789", "the-key-of-the-gate"):
-        assert secret not in doctor.to_json(findings)
+        assert secret not in json.dumps(doctor.record(findings))
 
 
 def test_the_screen_is_as_wide_as_it_has_to_be_where_it_is_no_terminal() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from hostler.cli import following
 from hostler.client import EventStream, ServerConnectionError, ServerUnreachableError
+from hostler.errors import HostlerError, ServiceError
 from hostler.protocol.stable_answers import ModelEvent
 
 
@@ -46,7 +47,7 @@ def test_it_goes_on_behind_the_last_event_and_waits_longer_each_time(pauses: lis
         [
             Stream(1, None, 2, error=ServerConnectionError("it broke")),
             Stream(error=gone),
-            Stream(error=gone),
+            Stream(error=ServiceError("the server answered with status 502")),
             Stream(3),
             Stream(4),
         ]
@@ -65,8 +66,11 @@ def test_it_goes_on_behind_the_last_event_and_waits_longer_each_time(pauses: lis
     assert told[0] == "it broke; trying again in 0.5 s"
 
 
-def test_a_server_that_was_never_there_is_an_error(pauses: list[float]) -> None:
-    stream = Stream(error=ServerUnreachableError("no server answers"))
-    with pytest.raises(ServerUnreachableError):
+@pytest.mark.parametrize("error", [ServerUnreachableError("no server answers"), ServiceError("status 502")])
+def test_a_server_that_was_never_there_is_an_error(
+    pauses: list[float], error: ServerUnreachableError | HostlerError
+) -> None:
+    stream = Stream(error=error)
+    with pytest.raises(type(error)):
         next(following.follow(lambda _: cast(EventStream, stream), lambda _: None))
     assert pauses == []

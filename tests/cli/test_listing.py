@@ -139,6 +139,42 @@ def test_a_watched_table_that_is_piped_is_a_line_of_json_for_each_look(
     assert second["a"]["tokens_per_second"] == 0.0
 
 
+def test_a_server_that_is_away_for_a_while_is_looked_at_again_where_it_was_there_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter([memory_server(200), None, httpx2.Response(502), memory_server(200)])
+    answer = next(answers)
+
+    def another(_: float) -> None:
+        nonlocal answer
+        try:
+            answer = next(answers)
+        except StopIteration as exc:
+            raise KeyboardInterrupt from exc
+
+    def ask(request: httpx2.Request) -> httpx2.Response:
+        if answer is None:
+            raise httpx2.ConnectError("refused")
+        return answer if isinstance(answer, httpx2.Response) else answer(request)
+
+    monkeypatch.setattr(watching, "sleep", another)
+    with (
+        Hostler("http://server", transport=httpx2.MockTransport(ask), max_retries=0) as server,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        watching.watch(watching.StableView(server, lambda rows: rows), plain_console(), interval_s=1, as_json=True)
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 2
+    assert [line.endswith("; trying again") for line in told.err.splitlines()] == [True, True]
+    answers = iter([])
+    answer = None
+    with (
+        Hostler("http://server", transport=httpx2.MockTransport(ask), max_retries=0) as server,
+        pytest.raises(ConnectionError),
+    ):
+        watching.watch(watching.StableView(server, lambda rows: rows), plain_console(), interval_s=1, as_json=True)
+
+
 def test_the_models_of_a_server_are_filtered_and_json_for_programs(run: Run, answer_with: Any) -> None:
     answer_with(memory_server(200))
     assert list(json.loads(run("models", "acme", "--json").stdout)) == ["b"]

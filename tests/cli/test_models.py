@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
+from typer.testing import CliRunner
 
 from hostler.cli import following
+from hostler.cli.commands import app
 from tests.cli.conftest import Answer, Run
 
 PLAN = {
@@ -120,3 +122,19 @@ def test_load_and_unload_pass_on_what_was_asked(run: Run, seen: list[httpx2.Requ
 def test_load_and_unload_are_json_for_programs(run: Run) -> None:
     assert json.loads(run("load", "a", "--json").stdout)["model_id"] == "a"
     assert json.loads(run("unload", "a", "--json").stdout) == {"message": "unloaded"}
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://127.0.0.1:port"])
+def test_what_is_no_address_is_the_command_lines_mistake(url: str) -> None:
+    result = CliRunner().invoke(app, ["models", "--url", url])
+
+    assert result.exit_code == 2
+    assert result.stderr == f"hostler: {url} is no address of a server: use http://host:port\n"
+
+
+@pytest.mark.parametrize("key", ["ключ", "two\nlines"])
+def test_what_cannot_be_a_key_is_refused_before_it_is_sent(key: str, closed_url: str) -> None:
+    result = CliRunner().invoke(app, ["models", "--url", closed_url, "--api-key", key])
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("hostler: the API key has characters that no key has")

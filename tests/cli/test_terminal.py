@@ -46,7 +46,7 @@ def test_a_wrong_key_says_where_the_right_one_goes() -> None:
 def test_an_unknown_model_is_one_line_with_the_nearest(server: StubServer) -> None:
     with Terminal([HOSTLER, "chat", "smollm", "--url", server.url]) as terminal:
         assert terminal.wait() == 1
-    assert "the nearest are tiny ('hostler models' lists all)" in terminal.screen.replace("\n", "")
+    assert "the nearest is tiny ('hostler models' lists all)" in terminal.screen.replace("\n", "")
 
 
 def test_a_narrow_terminal_keeps_the_columns_that_matter(server: StubServer) -> None:
@@ -106,6 +106,21 @@ def test_ctrl_c_stops_an_answer_and_not_the_conversation(server: StubServer, tmp
     assert history.stat().st_mode & 0o777 == 0o600
 
 
+def test_ctrl_d_during_an_answer_leaves_after_it_and_after_what_was_typed_before(
+    server: StubServer, tmp_path: Path
+) -> None:
+    state = {"XDG_STATE_HOME": str(tmp_path)}
+    with Terminal([HOSTLER, "chat", "smollm2-135m", "--url", server.url], environment=state) as terminal:
+        terminal.wait_for(">>>")
+        terminal.write("Tell me of horses\r")
+        terminal.wait_for("\nOnce")
+        terminal.write("/system Rhyme\r\x04")
+        terminal.wait_for("Once /system Rhyme")  # the terminal has taken it
+        server.is_over.set()
+        terminal.wait_for("it holds from the next message on")
+        assert terminal.wait() == 0
+
+
 def test_ctrl_c_during_a_download_keeps_what_has_come(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
@@ -134,3 +149,18 @@ def test_ctrl_c_during_a_download_keeps_what_has_come(tmp_path: Path) -> None:
         assert 3 * 2**20 in [request.first_byte for request in hub.requests]
     (weights,) = (tmp_path / "cache").rglob("snapshots/*/model.safetensors")
     assert weights.read_bytes() == content
+
+
+def test_a_dumb_terminal_of_40_columns_has_lines_of_40(server: StubServer) -> None:
+    with Terminal([HOSTLER, "models", "--url", server.url], columns=40, term="dumb") as terminal:
+        assert terminal.wait() == 0
+    assert "smollm2-135m" in terminal.screen
+    assert max(map(len, terminal.screen.splitlines())) <= 40
+
+
+def test_a_full_disk_behind_the_output_is_one_sentence(server: StubServer) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [HOSTLER, "models", "--json", "--url", server.url]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "hostler: there is no room left to write the output: make some, then run this again\n"

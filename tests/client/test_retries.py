@@ -88,10 +88,18 @@ def client_of(kind: type[Hostler] | type[AsyncHostler], turns: Turns, **options:
     return Either(kind("http://server", transport=transport, retry_backoff_s=0, **options))
 
 
-async def test_both_clients_send_it_again(kind: type[Hostler] | type[AsyncHostler]) -> None:
+async def test_both_clients_send_it_again_and_say_so(
+    kind: type[Hostler] | type[AsyncHostler], caplog: pytest.LogCaptureFixture
+) -> None:
     turns = Turns(429, 0)
-    assert await client_of(kind, turns).ask("health") == {"status": "healthy"}
+    with caplog.at_level("INFO", "hostler.client"):
+        assert await client_of(kind, turns).ask("health") == {"status": "healthy"}
     assert turns.num_asked == 3
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("hostler.client")]
+    assert told == [
+        "request_repeated in_s=0.0 error='no'",
+        "request_repeated in_s=0.0 error=\"no server answers at http://server: start it with 'hostler serve'\"",
+    ]
 
 
 async def test_the_last_error_is_raised_when_the_tries_are_over(kind: type[Hostler] | type[AsyncHostler]) -> None:

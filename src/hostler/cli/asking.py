@@ -1,14 +1,15 @@
 """Commands that ask a running server's models. Imports what a command needs inside it."""
 
-import json
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hostler.cli.completing import complete_model
 from hostler.cli.failures import EXIT_FAILED, reports_errors
-from hostler.cli.models import DEFAULT_URL, ApiKey, AsJson, Url
+from hostler.cli.json_output import to_json, to_json_line
+from hostler.cli.options import DEFAULT_URL, ApiKey, AsJson, Url
 
 if TYPE_CHECKING:
     from hostler.client import SamplingOptions
@@ -50,7 +51,7 @@ def generate(
     text = sys.stdin.read() if prompt == "-" else prompt
     with connect(url, api_key) as server, WaitLine() as line:
         if as_json:
-            typer.echo(json.dumps(server.generate(text, model=model, **options), indent=2, ensure_ascii=False))
+            typer.echo(to_json(server.generate(text, model=model, **options)))
             return
         with server.stream(text, model=model, **options) as stream:
             stream.on_wait = line.tell
@@ -90,9 +91,10 @@ def chat(
             model = conversational_model(server, model)
         conversation = server.conversation(model, system=system, path=resume, **options)
         if as_json:
-            conversation.ask(sys.stdin.read().strip())
-            content = {"model": conversation.model, "messages": conversation.messages}
-            typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+            with conversation.stream(sys.stdin.read().strip()) as stream:
+                deque(stream, maxlen=0)
+            content = {"model": stream.answer["model_id"], "messages": conversation.messages}
+            typer.echo(to_json(content))
             return
         session = ChatSession(server, conversation, line.tell)
         if is_typed:
@@ -118,7 +120,7 @@ def tokenize(
 
     with connect(url, api_key) as server:
         answer = server.tokenize(text, model=model, add_special_tokens=not no_special_tokens)
-    typer.echo(json.dumps(answer) if as_json else " ".join(map(str, answer["tokens"])))
+    typer.echo(to_json_line(answer) if as_json else " ".join(map(str, answer["tokens"])))
 
 
 @app.command()
@@ -135,7 +137,7 @@ def detokenize(
 
     with connect(url, api_key) as server:
         answer = server.detokenize(tokens, model=model)
-    typer.echo(json.dumps(answer, ensure_ascii=False) if as_json else answer["prompt"])
+    typer.echo(to_json_line(answer) if as_json else answer["prompt"])
 
 
 @app.command()
@@ -169,7 +171,7 @@ def compare(
     text, message = (None, prompt) if is_message else (prompt, None)
     with connect(url, api_key) as server:
         if as_json:
-            typer.echo(comparing.to_json(server.compare(models, text, message=message, **options)))
+            typer.echo(to_json(server.compare(models, text, message=message, **options)))
             return
         with server.stream_compare(models, text, message=message, **options) as stream:
             comparing.show(stream, models, plain_console())
@@ -212,7 +214,7 @@ def bench(
     with WaitLine() as line:
         measurements = test.run(line)
     if as_json:
-        typer.echo(benching.to_json(test, measurements))
+        typer.echo(to_json(benching.record(test, measurements)))
     else:
         benching.print_report(test, measurements, plain_console())
     if any(measurement.errors for measurement in measurements):

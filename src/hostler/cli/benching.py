@@ -1,9 +1,9 @@
 """`hostler bench`: what a running server gives under a small load, in a table and two plots."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -72,7 +72,7 @@ class _Progress:
         self._line.tell(f"{self._level}: {self._num_ended} of {self._num_requests} answered")
 
 
-def to_json(bench: Bench, measurements: Sequence[Measurement]) -> str:
+def record(bench: Bench, measurements: Sequence[Measurement]) -> dict[str, Any]:
     """Every single time too."""
     asked = {
         "url": bench.url,
@@ -80,7 +80,7 @@ def to_json(bench: Bench, measurements: Sequence[Measurement]) -> str:
         "prompt_words": bench.num_prompt_words,
         "max_tokens": bench.max_tokens,
     }
-    return json.dumps({**asked, "levels": [measurement.record() for measurement in measurements]}, indent=2)
+    return {**asked, "levels": [measurement.record() for measurement in measurements]}
 
 
 def print_report(bench: Bench, measurements: Sequence[Measurement], console: Console) -> None:

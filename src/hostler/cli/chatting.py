@@ -24,7 +24,7 @@ def talk(session: ChatSession, line: WaitLine, history: Path | None) -> None:
         typer.echo(f"{session.conversation.model or 'The usual model'} listens. Type a message, or /help.", err=True)
         while not session.is_over:
             try:
-                typed = input(PROMPT).strip()
+                typed = line_editing.next_line(PROMPT).strip()
             except EOFError:
                 typer.echo()
                 return

@@ -1,8 +1,9 @@
 """`hostler check`: what the registered models are, before anything of them is downloaded."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -89,9 +90,9 @@ def _judge(files: Preflight, damage: Sequence[str], placing: Placing, budget: Ne
     return Checked(files=files, needed_bytes=needed_bytes, basis=footprint.basis, fits=fits, problems=problems)
 
 
-def to_json(checked: Sequence[Checked]) -> str:
+def record(checked: Sequence[Checked]) -> dict[str, dict[str, Any]]:
     """Everything, by model id."""
-    answer = {
+    return {
         one.model_id: {
             **msgspec.to_builtins(one.files),
             "needed_bytes": one.needed_bytes,
@@ -101,7 +102,6 @@ def to_json(checked: Sequence[Checked]) -> str:
         }
         for one in checked
     }
-    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()
 
 
 def print_report(checked: Sequence[Checked], console: Console) -> None:
@@ -112,10 +112,25 @@ def print_report(checked: Sequence[Checked], console: Console) -> None:
     for one in checked:
         table.add_row(*_cells(one))
     console.print(table)
+    for kind, (told, *others) in _alike(checked):
+        console.print(f"{kind}  {told[0]}: {told[1]}")
+        if others:
+            console.print(f"{kind}  {', '.join(model_id for model_id, _ in others)}: the same")
+
+
+def _alike(checked: Sequence[Checked]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Problems and warnings as pairs of model and sentence, those together that differ in the repository alone.
+
+    A hub that is not reached is then told once, and not for every model.
+    """
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for one in checked:
         for kind, sentences in (("problem", one.problems), ("warning", one.files.warnings)):
             for sentence in sentences:
-                console.print(f"{kind}  {one.model_id}: {sentence}")
+                key = kind, sentence.replace(one.files.name, "")
+                found.setdefault(key, []).append((one.model_id, sentence))
+    for (kind, _), alike in found.items():
+        yield kind, alike
 
 
 def _cells(one: Checked) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """The commands. What one needs is imported inside it, so that `--help` is instant."""
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,8 @@ from hostler import __version__
 from hostler.cli import asking, configuring, diagnosing, keys, models
 from hostler.cli.completing import complete_model
 from hostler.cli.failures import EXIT_INTERRUPTED, reports_errors
-from hostler.cli.models import AsJson, RegistryOption
+from hostler.cli.json_output import to_json
+from hostler.cli.options import AsJson, RegistryOption
 
 app = typer.Typer(
     help="Keeps a stable of Hugging Face models behind one HTTP API.",
@@ -113,7 +113,7 @@ def pull(
         typer.echo(f"\nhostler: stopped; {kept}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from exc
     if as_json:
-        typer.echo(json.dumps([asdict(model) for model in pulled], indent=2))
+        typer.echo(to_json([asdict(model) for model in pulled]))
 
 
 @app.command()
@@ -125,4 +125,4 @@ def version(as_json: AsJson = False) -> None:
         return
     from hostler.cli.versions import versions
 
-    typer.echo(json.dumps(versions(), indent=2))
+    typer.echo(to_json(versions()))

@@ -1,6 +1,5 @@
 """Several answers to one prompt: side by side where the terminal is wide enough, else one after the other."""
 
-import json
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -14,10 +13,6 @@ from hostler.protocol.model_answers import ComparedAnswer
 
 MIN_COLUMN_WIDTH = 36
 """Narrower, prose is harder to read than one answer after the other."""
-
-
-def to_json(answers: Sequence[ComparedAnswer]) -> str:
-    return json.dumps(answers, indent=2, ensure_ascii=False)
 
 
 def show(stream: ComparisonStream, models: Sequence[str], console: Console) -> None:

@@ -1,8 +1,9 @@
 """`hostler config`: about the registry file. Imports what a command needs inside it."""
 
-import json
-
 import typer
+
+from hostler.cli.json_output import to_json
+from hostler.cli.options import AlwaysJson
 
 app = typer.Typer(rich_markup_mode=None, help="About the registry file.", no_args_is_help=True)
 
@@ -13,8 +14,8 @@ def config() -> None:
 
 
 @app.command()
-def schema() -> None:
+def schema(as_json: AlwaysJson = True) -> None:  # noqa: ARG001
     """Print the file's JSON Schema, by which editors complete and check it."""
     from hostler.cli.config_schema import config_schema
 
-    typer.echo(json.dumps(config_schema(), indent=2, ensure_ascii=False))
+    typer.echo(to_json(config_schema()))

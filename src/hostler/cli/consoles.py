@@ -1,6 +1,8 @@
 """Where tables are printed."""
 
-from rich.console import Console
+import shutil
+
+from rich.console import Console, ConsoleDimensions
 
 _WIDTH_OF_FILES = 200
 
@@ -17,6 +19,9 @@ def plain_console() -> Console:
     console = PlainConsole(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = _WIDTH_OF_FILES
+    elif console.is_dumb_terminal:
+        # rich takes such a one for 80 columns wide, unless it is told both.
+        console.size = ConsoleDimensions(*shutil.get_terminal_size())
     return console
 
 

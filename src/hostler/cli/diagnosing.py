@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from hostler.cli.completing import complete_model
 from hostler.cli.failures import EXIT_FAILED, reports_errors
-from hostler.cli.models import AsJson, RegistryOption
+from hostler.cli.json_output import to_json
+from hostler.cli.options import AsJson, RegistryOption
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -14,7 +16,10 @@ app = typer.Typer(rich_markup_mode=None)
 @reports_errors
 def check(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Ids or Hugging Face names of registered models.  [default: all]")
+        list[str] | None,
+        typer.Argument(
+            help="Ids or Hugging Face names of registered models.  [default: all]", autocompletion=complete_model
+        ),
     ] = None,
     config: RegistryOption = None,
     as_json: AsJson = False,
@@ -28,7 +33,7 @@ def check(
 
     checked = checking.check_models(config, models or [])
     if as_json:
-        typer.echo(checking.to_json(checked))
+        typer.echo(to_json(checking.record(checked)))
     else:
         checking.print_report(checked, plain_console())
     if any(one.problems for one in checked):
@@ -47,7 +52,7 @@ def doctor(config: RegistryOption = None, as_json: AsJson = False) -> None:
 
     findings = checks.examine_machine(config)
     if as_json:
-        typer.echo(checks.to_json(findings))
+        typer.echo(to_json(checks.record(findings)))
     else:
         checks.print_findings(findings, plain_console())
     if checks.has_problems(findings):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -45,9 +46,8 @@ def has_problems(findings: Sequence[Finding]) -> bool:
     return any(finding.level is Level.PROBLEM for finding in findings)
 
 
-def to_json(findings: Sequence[Finding]) -> str:
-    answer = {"is_well": not has_problems(findings), "findings": findings}
-    return msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()
+def record(findings: Sequence[Finding]) -> dict[str, Any]:
+    return {"is_well": not has_problems(findings), "findings": msgspec.to_builtins(findings)}
 
 
 def print_findings(findings: Sequence[Finding], console: Console) -> None:

@@ -1,11 +1,17 @@
 """Plans and events, as people read them."""
 
-import json
 from datetime import datetime
 
-from hostler.protocol.model_answers import Capabilities
 from hostler.protocol.stable_answers import ModelEvent, PlanAnswer
 from hostler.quantities import format_bytes
+
+_BASES = {
+    "measured": "measured",
+    "headers": "from the headers of its weights",
+    "files": "from the sizes of its files",
+    "size": "guessed from its size",
+}
+"""What an estimate rests on, as somebody says it who has not read the reference."""
 
 
 def plan_lines(plan: PlanAnswer) -> str:
@@ -14,7 +20,7 @@ def plan_lines(plan: PlanAnswer) -> str:
     footprint = (
         f"weights {format_bytes(parts['weights_bytes'])}, keys and values {format_bytes(parts['kv_cache_bytes'])},"
         f" workspace {format_bytes(parts['workspace_bytes'])}, process {format_bytes(parts['process_bytes'])}"
-        f" ({parts['basis']})"
+        f" ({_BASES.get(parts['basis'], parts['basis'])})"
     )
     facts = [("device", plan["device"]), ("takes", footprint)]
     facts += [("leaves", f"{victim['model_id']}: {victim['reason']}") for victim in plan["victims"]]
@@ -29,11 +35,3 @@ def event_line(event: ModelEvent) -> str:
     """Time, kind and sentence."""
     when = datetime.fromtimestamp(event["time"]).astimezone()
     return f"{when:%Y-%m-%d %H:%M:%S}  {event['kind']:<12}{event['text']}"
-
-
-def to_json(answer: PlanAnswer | Capabilities) -> str:
-    return json.dumps(answer, indent=2, ensure_ascii=False)
-
-
-def to_json_line(event: ModelEvent) -> str:
-    return json.dumps(event, ensure_ascii=False)

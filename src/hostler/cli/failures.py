@@ -1,5 +1,6 @@
 """How a command that fails says so, and with which exit status."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -47,6 +48,8 @@ def sentence(error: HostlerError | OSError) -> str:
     if isinstance(error, AuthenticationError):
         problem = error.message.partition(";")[0]
         return f"{problem}: put the server's key into HOSTLER_API_KEY, or give it with --api-key"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"there is no room left to write {error.filename or 'the output'}: make some, then run this again"
     return str(error).replace("(GET /models lists all)", "('hostler models' lists all)")
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from time import sleep
 
-from hostler.client import EventStream, ServerConnectionError, ServerUnreachableError
+from hostler.cli.servers import AWAY
+from hostler.client import EventStream, ServerUnreachableError
+from hostler.errors import ServiceError
 from hostler.protocol.stable_answers import ModelEvent
 
 FIRST_PAUSE_S = 0.5
@@ -30,8 +32,8 @@ def follow(
                     last = event["number"] or last
                     yield event
             problem = "the server has ended the stream"
-        except ServerConnectionError as exc:
-            if is_first and isinstance(exc, ServerUnreachableError):
+        except AWAY as exc:
+            if is_first and isinstance(exc, ServerUnreachableError | ServiceError):
                 raise
             problem = str(exc)
         is_first = False

@@ -1,6 +1,5 @@
 """`hostler keys`: makes, lists and revokes the keys of a server. It need not run; one that runs takes changes up."""
 
-import json
 import re
 import time
 from datetime import UTC, datetime
@@ -9,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from hostler.cli.completing import complete_model
 from hostler.cli.failures import reports_errors
-from hostler.cli.models import AsJson, RegistryOption
+from hostler.cli.json_output import to_json, to_json_line
+from hostler.cli.options import AsJson, RegistryOption
 from hostler.errors import ConfigError, NotFoundError
 from hostler.keys import CallerLimits, Key, Scope, digest_of, new_secret
 
@@ -37,7 +38,10 @@ def create(
     scope: Annotated[list[Scope], typer.Option(help="What it is for; may be given again.")] = _USUAL_SCOPES,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Pattern of ids or Hugging Face names it may use, with * and ?; may be given again."),
+        typer.Option(
+            help="Pattern of ids or Hugging Face names it may use, with * and ?; may be given again.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     expires: Annotated[str | None, typer.Option(help="90d, 12h, or a date such as 2027-01-31.")] = None,
     requests_per_minute: PerMinute = None,
@@ -74,7 +78,7 @@ def create(
             raise ConfigError(f"{path} has a key named {name!r}; revoke it first, or choose another name")
         present[name] = key
     if as_json:
-        typer.echo(json.dumps({**_row(key), "key": secret}, indent=2))
+        typer.echo(to_json({**_row(key), "key": secret}))
         return
     typer.echo(f"{name}: written to {path}; the key itself, which is shown this once:", err=True)
     typer.echo(secret)
@@ -89,7 +93,7 @@ def list_keys(keys_file: KeysFile = None, config: RegistryOption = None, as_json
     path = _path(keys_file, config)
     rows = [_row(key) for key in read_keys(path).values()] if path.exists() else []
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        typer.echo(to_json(rows))
         return
     if not rows:
         typer.echo(f"no keys in {path}")
@@ -110,7 +114,7 @@ def revoke(name: Name, keys_file: KeysFile = None, config: RegistryOption = None
     with changing(path) as present:
         if present.pop(name, None) is None:
             raise NotFoundError(f"{path} has no key named {name[:100]!r}; 'hostler keys list' names them")
-    typer.echo(json.dumps({"name": name, "revoked": True}) if as_json else f"{name}: revoked")
+    typer.echo(to_json_line({"name": name, "revoked": True}) if as_json else f"{name}: revoked")
 
 
 def _path(keys_file: Path | None, config: Path | None) -> Path:

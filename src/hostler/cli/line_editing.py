@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import select
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -46,6 +48,35 @@ def edited_lines(
                 history.parent.mkdir(parents=True, exist_ok=True)
                 os.close(os.open(history, os.O_CREAT | os.O_WRONLY, 0o600))
                 readline.write_history_file(history)
+
+
+def next_line(prompt: str) -> str:
+    """What is typed next.
+
+    Raises:
+        EOFError: Ctrl-D, also where it was pressed before anything was asked for, as during an answer.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    if sys.stdin.isatty() and _ends_here(sys.stdin.fileno()):
+        raise EOFError
+    return input(prompt)
+
+
+def _ends_here(terminal: int) -> bool:
+    """Whether a Ctrl-D is the next that was typed; takes it then.
+
+    readline makes the terminal give single keys, among which a Ctrl-D from before is none and would be lost.
+    """
+    try:
+        import fcntl
+        import termios
+    except ImportError:
+        return False
+    if not select.select([terminal], [], [], 0)[0]:
+        return False
+    num_bytes = int.from_bytes(fcntl.ioctl(terminal, termios.FIONREAD, bytes(4)), sys.byteorder)
+    # Ready, with nothing to read: the end. To read it where there is more would take a line from readline.
+    return num_bytes == 0 and os.read(terminal, 1) == b""
 
 
 class Completer:

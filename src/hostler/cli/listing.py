@@ -1,6 +1,5 @@
 """The table of models: which rows, which columns, and how they fit the terminal."""
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -73,10 +72,6 @@ def chosen(rows: Rows, words: Iterable[str], states: Iterable[str]) -> dict[str,
 
 def _searched(model_id: str, row: ModelRow) -> str:
     return " ".join((model_id, row["name"], row["type"], row["size"], row["description"])).casefold()
-
-
-def to_json(rows: Rows) -> str:
-    return json.dumps(rows, indent=2, ensure_ascii=False)
 
 
 @dataclass(frozen=True)

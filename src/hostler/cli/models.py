@@ -1,30 +1,15 @@
 """Commands about the models of a server: what it has, what becomes of them. Imports what a command needs inside it."""
 
 import contextlib
-import json
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hostler.cli.completing import complete_model
 from hostler.cli.failures import reports_errors
-
-DEFAULT_URL = "http://127.0.0.1:8000"
-
-Url = Annotated[str, typer.Option("--url", envvar="HOSTLER_URL", help="Where the server is.")]
-ApiKey = Annotated[
-    str | None,
-    typer.Option("--api-key", envvar=["HOSTLER_API_KEY", "API_KEY"], help="The server's key; better set the variable."),
-]
-RegistryOption = Annotated[
-    Path | None, typer.Option("--config", help="Registry file.  [default: MODEL_CONFIG_PATH, else the shipped one]")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Model = Annotated[
-    str, typer.Argument(help="Id or Hugging Face name of a registered model.", autocompletion=complete_model)
-]
+from hostler.cli.json_output import to_json, to_json_line
+from hostler.cli.options import DEFAULT_URL, AlwaysJson, ApiKey, AsJson, Model, RegistryOption, Url
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -75,7 +60,7 @@ def models(
         with connect(url, api_key, LOOK_TIMEOUT_S) as server:
             rows = choose(server.models())
     if as_json:
-        typer.echo(listing.to_json(rows))
+        typer.echo(to_json(rows))
     else:
         listing.print_table(rows, plain_console())
 
@@ -103,7 +88,7 @@ def load(
         options["keep_alive"] = keep_alive
     with connect(url, api_key) as server, WaitLine() as line:
         answer = server.load(model, on_progress=lambda progress: line.tell(progress_line(model, progress)), **options)
-    typer.echo(json.dumps(answer, indent=2) if as_json else answer["message"])
+    typer.echo(to_json(answer) if as_json else answer["message"])
 
 
 @app.command()
@@ -120,7 +105,7 @@ def unload(
 
     with connect(url, api_key) as server:
         answer = server.unload(model, force=force)
-    typer.echo(json.dumps(answer, indent=2) if as_json else answer["message"])
+    typer.echo(to_json(answer) if as_json else answer["message"])
 
 
 @app.command()
@@ -132,7 +117,7 @@ def plan(model: Model, url: Url = DEFAULT_URL, api_key: ApiKey = None, as_json: 
 
     with connect(url, api_key, LOOK_TIMEOUT_S) as server:
         answer = server.plan(model)
-    typer.echo(explaining.to_json(answer) if as_json else explaining.plan_lines(answer))
+    typer.echo(to_json(answer) if as_json else explaining.plan_lines(answer))
 
 
 @app.command()
@@ -141,14 +126,13 @@ def capabilities(
     model: Model,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
-    as_json: Annotated[bool, typer.Option("--json", help="What it always prints.")] = True,  # noqa: ARG001
+    as_json: AlwaysJson = True,  # noqa: ARG001
 ) -> None:
     """Print, as JSON, which values a model's parameters take, every limit, and what is known of it. Loads nothing."""
-    from hostler.cli import explaining
     from hostler.cli.servers import LOOK_TIMEOUT_S, connect
 
     with connect(url, api_key, LOOK_TIMEOUT_S) as server:
-        typer.echo(explaining.to_json(server.capabilities(model)))
+        typer.echo(to_json(server.capabilities(model)))
 
 
 @app.command()
@@ -173,4 +157,4 @@ def events(
         )
         with contextlib.suppress(KeyboardInterrupt):
             for event in follow:
-                typer.echo(explaining.to_json_line(event) if as_json else explaining.event_line(event))
+                typer.echo(to_json_line(event) if as_json else explaining.event_line(event))

@@ -1,11 +1,14 @@
 """How commands reach a server."""
 
 from hostler.client import Hostler
-from hostler.client.connection import DEFAULT_TIMEOUT_S
-from hostler.errors import ModelNotFoundError, PermissionDeniedError
+from hostler.client.connection import DEFAULT_TIMEOUT_S, ServerConnectionError
+from hostler.errors import ModelNotFoundError, PermissionDeniedError, ServiceError
 
 LOOK_TIMEOUT_S = 30.0
 """For what loads nothing: a server that takes longer is in trouble."""
+
+AWAY = (ServerConnectionError, ServiceError)
+"""What there is in place of a server that starts anew, and of one behind a proxy."""
 
 
 def conversational_model(server: Hostler, name: str | None) -> str | None:

@@ -1,11 +1,12 @@
 """`hostler models --watch`: the table as it changes."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import sleep
+from typing import NoReturn
 
+import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -13,6 +14,8 @@ from rich.text import Text
 from hostler.cli import listing
 from hostler.cli.consoles import is_live
 from hostler.cli.engine_readings import EngineReading, EngineReadings
+from hostler.cli.json_output import to_json_line
+from hostler.cli.servers import AWAY
 from hostler.client import Hostler
 from hostler.errors import NotFoundError, PermissionDeniedError
 from hostler.protocol.native_answers import MemorySummary, ModelRow
@@ -62,21 +65,33 @@ class StableView:
 def watch(view: StableView, console: Console, *, interval_s: float, as_json: bool) -> None:
     """Until interrupted. A server that goes away is waited for; one that is not there at first is an error."""
     if as_json or not is_live(console):
-        while True:
-            look = view.look()
-            console.print(_json_line(look) if as_json else Group(_screen(look, console.width), ""), soft_wrap=as_json)
-            sleep(interval_s)
+        _print_looks(view, console, interval_s, as_json=as_json)
     shown: RenderableType | None = None
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             try:
                 shown = _screen(view.look(), console.width)
                 live.update(shown, refresh=True)
-            except ConnectionError as exc:
+            except AWAY as exc:
                 if shown is None:
                     raise
                 live.update(Group(shown, Text(f"{exc}; trying again", "yellow")), refresh=True)
             sleep(interval_s)
+
+
+def _print_looks(view: StableView, console: Console, interval_s: float, *, as_json: bool) -> NoReturn:
+    """One after the other; what is wrong goes to stderr."""
+    is_first = True
+    while True:
+        try:
+            look = view.look()
+            console.print(_json_line(look) if as_json else Group(_screen(look, console.width), ""), soft_wrap=as_json)
+        except AWAY as exc:
+            if is_first:
+                raise
+            typer.echo(f"hostler: {exc}; trying again", err=True)
+        is_first = False
+        sleep(interval_s)
 
 
 def _screen(look: Look, width: int) -> Group:
@@ -100,4 +115,4 @@ def _json_line(look: Look) -> str:
     engines = look.engines or {}
     paces = {model_id: engine.tokens_per_s for model_id, engine in engines.items()}
     rows = {model_id: {**row, "tokens_per_second": paces.get(model_id)} for model_id, row in look.rows.items()}
-    return json.dumps(rows, ensure_ascii=False)
+    return to_json_line(rows)

@@ -14,6 +14,7 @@ from hostler.client.options import (
     RerankOptions,
     SamplingOptions,
 )
+from hostler.errors import ConfigError
 from hostler.protocol.model_answers import (
     Capabilities,
     CompareAnswer,
@@ -200,7 +201,13 @@ def clear_gpu_memory() -> Call[FreedMemoryAnswer]:
 
 
 def headers(api_key: str | None) -> dict[str, str]:
-    """What every request carries."""
+    """What every request carries.
+
+    Raises:
+        ConfigError: no header can carry that key.
+    """
+    if api_key and not (api_key.isascii() and api_key.isprintable()):
+        raise ConfigError("the API key has characters that no key has: was it copied whole, and nothing else?")
     return {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
 

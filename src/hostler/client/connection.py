@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import httpx2
 
 from hostler.client.answers import read_error
+from hostler.errors import ConfigError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 DEFAULT_TIMEOUT_S = 600.0
@@ -55,7 +56,7 @@ def connection_errors(base_url: str) -> Iterator[None]:
     except httpx2.TimeoutException as exc:
         raise ServerTimeoutError(f"{base_url} took longer than the client's timeout_s to answer") from exc
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as exc:
-        raise ServerConnectionError(f"{base_url} is no address of a server ({exc}): use http://host:port") from exc
+        raise ConfigError(f"{base_url} is no address of a server: use http://host:port") from exc
     except httpx2.TransportError as exc:
         raise ServerConnectionError(f"the connection to {base_url} broke: {exc or type(exc).__name__}") from exc
 

@@ -1,6 +1,7 @@
 """Requests that are sent, and sent again where that is safe."""
 
 import contextlib
+import logging
 import random
 from collections.abc import AsyncIterator
 
@@ -13,6 +14,8 @@ from hostler.client.concurrency import sleep_async
 from hostler.client.connection import ServerConnectionError, connection_errors, is_verified, raise_for_error, timeouts
 from hostler.client.retries import Failure, Retries
 from hostler.errors import HostlerError
+
+logger = logging.getLogger(__name__)
 
 
 class AsyncTransport:
@@ -29,13 +32,14 @@ class AsyncTransport:
         """`transport` takes the place of the network."""
         self.base_url = base_url
         self._retries = retries
-        self._http = httpx2.AsyncClient(
-            base_url=base_url,
-            headers=calls.headers(api_key),
-            timeout=timeouts(timeout_s),
-            transport=transport,
-            verify=is_verified(base_url),
-        )
+        with connection_errors(base_url):
+            self._http = httpx2.AsyncClient(
+                base_url=base_url,
+                headers=calls.headers(api_key),
+                timeout=timeouts(timeout_s),
+                transport=transport,
+                verify=is_verified(base_url),
+            )
 
     async def send(self, call: Call[Answer]) -> Answer:
         """
@@ -92,4 +96,5 @@ class AsyncTransport:
         wait_s = self._retries.wait_s(failure, num_retries, draw)
         if wait_s is None:
             raise failure
+        logger.info("request_repeated in_s=%.1f error=%r", wait_s, str(failure))
         await sleep_async(wait_s)

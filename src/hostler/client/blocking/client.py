@@ -78,7 +78,7 @@ class Hostler:
         """What the server turns away for now (429, or 503 with a `Retry-After`) and what does not reach it is sent
         again, up to `max_retries` times, after the time that the server asks for, or else `retry_backoff_s` and then
         twice as long each time, more or less. Where it asks for more than `max_retry_wait_s`, its error is raised at
-        once. A stream that has begun is never repeated.
+        once. A stream that has begun is never repeated. The log tells of each wait, as `INFO`.
 
         `timeout_s` is the longest silence. `transport` takes the place of the network, for tests.
         """

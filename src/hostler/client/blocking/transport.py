@@ -2,6 +2,7 @@
 """Requests that are sent, and sent again where that is safe."""
 
 import contextlib
+import logging
 import random
 from collections.abc import Iterator
 
@@ -14,6 +15,8 @@ from hostler.client.concurrency import sleep
 from hostler.client.connection import ServerConnectionError, connection_errors, is_verified, raise_for_error, timeouts
 from hostler.client.retries import Failure, Retries
 from hostler.errors import HostlerError
+
+logger = logging.getLogger(__name__)
 
 
 class Transport:
@@ -30,13 +33,14 @@ class Transport:
         """`transport` takes the place of the network."""
         self.base_url = base_url
         self._retries = retries
-        self._http = httpx2.Client(
-            base_url=base_url,
-            headers=calls.headers(api_key),
-            timeout=timeouts(timeout_s),
-            transport=transport,
-            verify=is_verified(base_url),
-        )
+        with connection_errors(base_url):
+            self._http = httpx2.Client(
+                base_url=base_url,
+                headers=calls.headers(api_key),
+                timeout=timeouts(timeout_s),
+                transport=transport,
+                verify=is_verified(base_url),
+            )
 
     def send(self, call: Call[Answer]) -> Answer:
         """
@@ -93,4 +97,5 @@ class Transport:
         wait_s = self._retries.wait_s(failure, num_retries, draw)
         if wait_s is None:
             raise failure
+        logger.info("request_repeated in_s=%.1f error=%r", wait_s, str(failure))
         sleep(wait_s)
