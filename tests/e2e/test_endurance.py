@@ -30,8 +30,7 @@ NUM_CLIENTS = 64
 NUM_PLACES = 3
 MINUTES = float(os.environ.get("HOSTLER_ENDURANCE_MINUTES", "10"))
 WARM_PART = 0.5
-"""Of the time; what is measured after it is what the end is held against. A worker grows until it has used all of its
-cache and has computed steps of every size."""
+"""Of the time; what is measured after it is what the end is held against. A worker grows until its cache is full."""
 STAYING = "llama"
 """It is in memory from the beginning to the end."""
 MODEL_IDS = ("gpt2", "t5", "opt", "gpt_neox", STAYING)
@@ -148,7 +147,11 @@ async def test_sixty_four_clients_leave_nothing_behind(tmp_path: Path, capsys: p
     stable = build_stable(tmp_path)
     keys_file = write_keys(tmp_path / "keys.yaml", "gpt2")
     settings = {"max_concurrent_models": NUM_PLACES, "keys_file": str(keys_file)}
-    config = write_registry(stable / "models.yaml", settings, MODEL_IDS, extra={STAYING: {"pinned": True}})
+    # Room for what some 250 ended sequences leave, so that it is full long before the first measurement. In 16 bits
+    # oneDNN fills a bounded cache of its own for thousands of requests more (docs/engine.md), behind which a leak
+    # would not be seen.
+    staying = {"pinned": True, "kv_cache_memory": "1MiB", "torch_dtype": "float32"}
+    config = write_registry(stable / "models.yaml", settings, MODEL_IDS, extra={STAYING: staying})
     with ServerProcess(config, tmp_path / "cache", tmp_path / "stderr.log") as server:
         order(server, f"/models/{STAYING}/load")
         guests = Guests(server.url, MODEL_IDS, KEYS, pause_s=1.0)

@@ -102,7 +102,7 @@ def test_a_pinned_model_stays_and_the_other_is_told_why_it_cannot_come(start: St
     refused = ask(server, BERTA)
 
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "model_too_large")
-    assert f"{ANNA} hold a part for good (pinned)" in refused.json()["error"]["message"]
+    assert f"a part of which is kept by {ANNA} (pinned)" in refused.json()["error"]["message"]
     assert [worker.pid for worker in living_workers(server)] == [pid]
     assert ask(server, ANNA).status_code == 200
 

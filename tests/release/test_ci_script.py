@@ -42,6 +42,9 @@ class Machine:
         program.write_text(f'#!{shutil.which("bash")}\necho "{name} $*" >> {self.calls}\n{line}\n')
         program.chmod(0o755)
 
+    def remove(self, name: str) -> None:
+        (self._bin / name).unlink()
+
     def run(self) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PATH": str(self._bin)}
         command = [str(shutil.which("bash")), str(self._script)]
@@ -97,6 +100,17 @@ def test_who_may_not_install_is_told_what_is_missing(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == f"install as root: {' '.join(PROGRAMS.values())}; then run this again\n"
     assert "make" not in (tmp_path / "calls").read_text()
+
+
+def test_without_apt_get_the_names_of_what_is_missing_are_told(machine: Machine) -> None:
+    machine.remove("apt-get")
+
+    done = machine.run()
+
+    assert done.returncode == 1
+    missing = " ".join(PROGRAMS.values())
+    assert done.stderr == f"no apt-get here: install {missing} (Debian's names), then run this again\n"
+    assert not machine.calls.exists()
 
 
 @pytest.mark.parametrize("failing", ["make", "apt-get"])

@@ -16,8 +16,10 @@ from tests.release.test_metadata import EXTRAS, ROOT, declared, pins
 LOCKS = ROOT / "locks"
 (_ALL,) = map(Requirement, EXTRAS["all"])
 SERVER_EXTRAS = tuple(sorted(_ALL.extras))
+NAMES = sorted(path.name for path in LOCKS.glob("*.txt"))
 NOT_LOCKED = {"torch"}
-"""Its build, and so its hash, depends on the index it comes from; see docs/guides/air-gapped.md."""
+"""Its build, and so its hash, depends on the index it comes from; see docs/guides/air-gapped.md. `torch-cuda.txt` has
+PyPI's."""
 
 
 class Locked(NamedTuple):
@@ -41,6 +43,10 @@ def locked(name: str) -> dict[str, Locked]:
     return found
 
 
+def is_for_gpus(package: str) -> bool:
+    return package == "triton" or (package.startswith(("cuda-", "nvidia-")) and package != "nvidia-ml-py")
+
+
 def needed(roots: list[Requirement]) -> set[str]:
     """Everything that these bring along on this machine, as its installed packages say."""
     found: set[str] = set()
@@ -58,23 +64,23 @@ def needed(roots: list[Requirement]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["gateway.txt", "server.txt", "release.txt"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_package_is_pinned_with_hashes_of_its_files(name: str) -> None:
     content = locked(name)
-    assert len(content) > 20
+    assert content
     for package, each in content.items():
         assert each.hashes, package
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in each.hashes)
 
 
-@pytest.mark.parametrize("name", ["gateway.txt", "server.txt"])
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"release.txt"}))
 def test_what_is_locked_is_what_the_tests_run_with(name: str) -> None:
     content, tested = locked(name), pins()
     assert {package: content[package].version for package in content if package in tested} == {
         package: tested[package] for package in content if package in tested
     }
     # What constraints.txt does not name is for other machines than those the tests run on.
-    elsewhere = [content[package].marker for package in content if package not in tested]
+    elsewhere = [each.marker for package, each in content.items() if package not in tested and not is_for_gpus(package)]
     assert all(marker is not None and not marker.evaluate() for marker in elsewhere)
 
 
@@ -91,11 +97,19 @@ def test_a_server_has_everything_of_the_gateway_at_the_same_version() -> None:
     }
 
 
-def test_neither_torch_nor_what_its_builds_for_gpus_bring_is_in_a_lock() -> None:
-    for path in LOCKS.glob("*.txt"):
-        packages = set(locked(path.name))
+def test_torch_and_what_its_builds_for_gpus_bring_are_in_a_lock_of_their_own() -> None:
+    for name in set(NAMES) - {"torch-cuda.txt"}:
+        packages = set(locked(name))
         assert not NOT_LOCKED & packages
-        assert {package for package in packages if package.startswith(("cuda-", "nvidia-"))} <= {"nvidia-ml-py"}
+        assert not list(filter(is_for_gpus, packages))
+    assert set(locked("torch-cuda.txt")) >= NOT_LOCKED
+
+
+def test_a_server_with_torch_for_gpus_has_one_version_of_everything() -> None:
+    server, torch = locked("server.txt"), locked("torch-cuda.txt")
+    assert {package: torch[package].version for package in torch if package in server} == {
+        package: server[package].version for package in torch if package in server
+    }
 
 
 def test_the_tools_that_make_a_release_are_locked() -> None:
