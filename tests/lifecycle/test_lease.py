@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from hostler.errors import ModelUnloadedError, ShuttingDownError
+from hostler.errors import EngineDeadError, ModelUnloadedError, ShuttingDownError
 from hostler.lifecycle.events import LeaveReason
 from hostler.lifecycle.lease import ModelLease
 from hostler.testing.engine import FakeEngine
@@ -26,6 +26,7 @@ async def test_a_lease_is_released_once_whatever_happens() -> None:
     [
         (LeaveReason.UNLOADED, ModelUnloadedError),
         (LeaveReason.SHUTDOWN, ShuttingDownError),
+        (LeaveReason.HUNG, EngineDeadError),
     ],
 )
 async def test_a_lease_knows_why_its_worker_was_ended(reason: LeaveReason, expected: type[Exception]) -> None:
@@ -33,7 +34,6 @@ async def test_a_lease_knows_why_its_worker_was_ended(reason: LeaveReason, expec
     assert type(lease.loss()) is expected
 
 
-@pytest.mark.parametrize("reason", [None, LeaveReason.HUNG])
-async def test_a_worker_that_nobody_ended_by_command_is_not_explained(reason: LeaveReason | None) -> None:
-    lease = ModelLease(make_spec("a"), FakeEngine(), lambda: None, asyncio.Event(), lambda: reason)
+async def test_a_worker_that_ended_by_itself_is_not_explained() -> None:
+    lease = ModelLease(make_spec("a"), FakeEngine(), lambda: None, asyncio.Event(), lambda: None)
     assert lease.loss() is None

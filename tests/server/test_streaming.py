@@ -12,6 +12,7 @@ import uvicorn
 
 from hostler.config import Settings
 from hostler.errors import EngineRequestError, ModelLoadError
+from hostler.lifecycle.events import NoteKind
 from hostler.lifecycle.manager import ModelManager
 from hostler.server.streaming import StreamTiming
 from hostler.testing.worker import FakeLauncher
@@ -270,6 +271,8 @@ async def test_a_crash_is_an_error_of_the_requests_in_flight_and_of_no_later_one
         served.launcher.worker("tiny-chat").crash()
         response = await answer
         assert (response.status_code, response.json()["error"]["code"]) == (503, "engine_dead")
+        (died,) = [entry for entry in served.manager.journal.last() if entry.kind is NoteKind.DIED]
+        assert died.facts["num_lost"] == 1
         gate.set()
         assert (await served.client.post(CHAT_PATH, json=CHAT)).status_code == 200
 
@@ -285,6 +288,27 @@ async def test_a_request_that_a_dying_worker_has_not_taken_in_goes_to_the_next_o
         model.admission_gate.set()
         assert (await answer).status_code == 200
         assert served.manager.status("tiny-chat").num_leases == 0
+
+
+async def test_a_request_that_a_hung_worker_had_is_told_so() -> None:
+    async with serving(hang_timeout_s=0.2) as served:
+        model = served.launcher.model("tiny-chat")
+        model.token_gate, model.seconds_since_step = asyncio.Event(), 1.0
+        response = await served.client.post(CHAT_PATH, json=CHAT)
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "engine_dead")
+        assert "made no step (hang_timeout_s)" in response.json()["error"]["message"]
+
+
+async def test_a_request_that_a_hung_worker_has_not_taken_in_goes_to_the_next_one() -> None:
+    async with serving(hang_timeout_s=0.2) as served:
+        model = served.launcher.model("tiny-chat")
+        model.admission_gate, model.seconds_since_step = asyncio.Event(), 1.0
+        answer = asyncio.create_task(served.client.post(CHAT_PATH, json=CHAT))
+        await until(lambda: bool(served.launcher.workers) and served.launcher.workers[0].dead.is_set())
+        model.seconds_since_step = 0.0
+        model.admission_gate.set()
+        assert (await answer).status_code == 200
+        assert len(served.launcher.workers) == 2
 
 
 @pytest.mark.parametrize("how", [{"params": {"force": "true"}}, {"json": {"force": True}}])

@@ -110,3 +110,4 @@ async def test_a_worker_that_dies_says_so(launcher: ForkserverLauncher, encoder_
     worker._process.kill()
     with pytest.raises(EngineDeadError):
         await asked
+    assert worker.num_lost == 1

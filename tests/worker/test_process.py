@@ -94,6 +94,7 @@ async def test_a_killed_worker_fails_its_requests_with_a_clear_error(
     with pytest.raises(EngineDeadError, match="gpt2"):
         await read_and_kill()
     assert await worker.wait_exited() == "signal SIGKILL"
+    assert worker.num_lost == 1
     with pytest.raises(EngineDeadError):
         await worker.generate(TextPrompt(text="The"), SamplingParams())
 

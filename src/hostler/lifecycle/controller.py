@@ -192,7 +192,7 @@ class Controller:
             return
         match event:
             case WorkerExited():
-                self._on_exited(entry, event.reason)
+                self._on_exited(entry, event.reason, event.num_lost)
             case WorkerHung():
                 self._on_hung(entry)
             case _ if entry.state is not ModelState.LOADING:
@@ -224,12 +224,12 @@ class Controller:
             entry.count_failure(self._now, self._limits)
             self._stop(entry, LeaveReason.HUNG)
 
-    def _on_exited(self, entry: ModelEntry, reason: str) -> None:
+    def _on_exited(self, entry: ModelEntry, reason: str, num_lost: int) -> None:
         if entry.state is ModelState.LOADING:
             self._fail_load(entry, refusals.worker_ended(entry.model_id, reason))
         elif entry.state is ModelState.READY:
             entry.last_error = f"its process ended: {reason}"
-            self._outbox.put(notes.died(entry, reason, entry.count_failure(self._now, self._limits)))
+            self._outbox.put(notes.died(entry, reason, num_lost, entry.count_failure(self._now, self._limits)))
         else:
             self._outbox.put(notes.unloaded(entry, reason))
             if entry.leaving not in FAILURES:

@@ -171,6 +171,8 @@ class WorkerExited:
     model_id: str
     generation: int
     reason: str
+    num_lost: int = 0
+    """Requests that ended with it."""
 
 
 @dataclass(frozen=True)

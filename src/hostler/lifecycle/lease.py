@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from hostler.engine_client import EngineClient
-from hostler.errors import ModelUnloadedError, ServiceError, ShuttingDownError
+from hostler.errors import EngineDeadError, ModelUnloadedError, ServiceError, ShuttingDownError
 from hostler.lifecycle.events import LeaveReason
 from hostler.registry import ModelSpec
 
@@ -40,7 +40,10 @@ class ModelLease:
             release()
 
     def loss(self) -> ServiceError | None:
-        """What to tell a request that was not done when its worker was ended by command; `None`: it was not."""
+        """What to tell a request that was not done when its worker was ended; `None`: that ended by itself.
+
+        An `EngineDeadError` where the worker was at fault, and another is worth a try.
+        """
         match self._stop_reason():
             case LeaveReason.SHUTDOWN:
                 return ShuttingDownError("the server is shutting down and could not wait for the end of the answer")
@@ -49,6 +52,11 @@ class ModelLease:
                     f"model {self.spec.id!r} was told to leave at once (force), before the answer was complete;"
                     " ask again to load it",
                     retry_after_s=1.0,
+                )
+            case LeaveReason.HUNG:
+                return EngineDeadError(
+                    f"model {self.spec.id!r} had requests and made no step (hang_timeout_s), so its process was ended;"
+                    " the next request starts it again"
                 )
             case _:
                 return None

@@ -101,14 +101,16 @@ def unloaded(entry: ModelEntry, exit_reason: str) -> Note:
     return Note(NoteKind.UNLOADED, entry.model_id, f"{entry.model_id} has left memory", {"exit": exit_reason})
 
 
-def died(entry: ModelEntry, exit_reason: str, cooldown_s: float) -> Note:
+def died(entry: ModelEntry, exit_reason: str, num_lost: int, cooldown_s: float) -> Note:
     text = (
-        f"the process of {entry.model_id} ended: {exit_reason}; the requests that it had are lost, the next one starts"
-        " it again"
+        f"the process of {entry.model_id} ended: {exit_reason}; {num_lost} requests that it had are lost, the next one"
+        " starts it again"
     )
     if cooldown_s > 0:
         text += f" after {cooldown_s:.0f} s"
-    return Note(NoteKind.DIED, entry.model_id, text, {"exit": exit_reason, "cooldown_s": cooldown_s})
+    return Note(
+        NoteKind.DIED, entry.model_id, text, {"exit": exit_reason, "num_lost": num_lost, "cooldown_s": cooldown_s}
+    )
 
 
 def refused(entry: ModelEntry, error: HostlerError, num_refused: int) -> Note:

@@ -17,6 +17,11 @@ class Worker(EngineClient, Protocol):
     @property
     def pid(self) -> int: ...
 
+    @property
+    def num_lost(self) -> int:
+        """How many requests it had accepted and not answered when its process ended; 0 until then."""
+        ...
+
     async def load(self, on_progress: Callable[[LoadProgress], None]) -> ModelFacts:
         """Load the model the process was started for. Called once; `generate` may be called after it.
 

@@ -102,7 +102,8 @@ class Supervisor:
             logger.exception("worker_lost model=%s generation=%d", self.spec.id, self.generation)
             exit_reason = "its end was not seen; the log has more"
         finally:
-            self._report(WorkerExited(self.spec.id, self.generation, exit_reason))
+            num_lost = 0 if self.worker is None else self.worker.num_lost
+            self._report(WorkerExited(self.spec.id, self.generation, exit_reason, num_lost))
             self.ended.set()
 
     async def _bring_up(self) -> None:
@@ -188,7 +189,7 @@ class Supervisor:
             watching.cancel()
         facts = (self.spec.id, worker.pid, exit_reason)
         if self._stop_reason is None:
-            logger.warning("worker_died model=%s pid=%d exit=%r", *facts)
+            logger.warning("worker_died model=%s pid=%d exit=%r num_lost=%d", *facts, worker.num_lost)
         else:
             logger.info("model_unloaded model=%s pid=%d exit=%r reason=%s", *facts, self._stop_reason)
         return exit_reason

@@ -89,7 +89,8 @@ class GenerationRun:
         try:
             return await self._hand_over(lease)
         except EngineDeadError as exc:
-            if (loss := lease.loss()) is not None:
+            loss = lease.loss()
+            if loss is not None and not isinstance(loss, EngineDeadError):
                 raise loss from exc
             await lease.worker_ended.wait()
             self.close()

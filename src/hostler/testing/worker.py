@@ -30,6 +30,7 @@ class FakeWorker(FakeEngine):
         super().__init__(model, sleep)
         self.spec = spec
         self.exit_reason = ""
+        self.num_lost = 0
         self.stop_called = False
         self.num_threads: int | None = None
         """What it was told last."""
@@ -59,6 +60,7 @@ class FakeWorker(FakeEngine):
         """End the process at once; what runs on it raises `EngineDeadError`."""
         if not self.dead.is_set():
             self.exit_reason = exit_reason
+            self.num_lost = len(self.running)
             self.dead.set()
 
     def set_num_threads(self, num_threads: int) -> None:

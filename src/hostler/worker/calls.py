@@ -29,6 +29,8 @@ class PendingCalls:
     def __init__(self, send: Callable[[ToWorker], None]) -> None:
         self._send = send
         self._futures: dict[int, asyncio.Future[Answer]] = {}
+        self.num_requests = 0
+        """Those that wait for it and are somebody's request."""
 
     async def ask(self, call: Call, answer_type: type[Expected]) -> Expected:
         """Send a call and wait for its answer, which is of that type.
@@ -38,14 +40,17 @@ class PendingCalls:
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._futures[call.call_id] = future
+        is_request = isinstance(call, Pool | TextCall)
+        self.num_requests += is_request
         try:
             self._send(call)
             answer = await future
         except asyncio.CancelledError:
-            if isinstance(call, Pool | TextCall):
+            if is_request:
                 self._send(Abort(request_id=call.call_id))
             raise
         finally:
+            self.num_requests -= is_request
             self._futures.pop(call.call_id, None)
         assert isinstance(answer, answer_type)
         return answer

@@ -92,6 +92,7 @@ class WorkerClient:
         self._config = config
         self._ids = itertools.count(1)
         self._generations: dict[int, WorkerGeneration] = {}
+        self._num_lost = 0
         self._calls = PendingCalls(self._send)
         self._loaded: asyncio.Future[ModelFacts] = asyncio.get_running_loop().create_future()
         self._exited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -114,6 +115,10 @@ class WorkerClient:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def num_lost(self) -> int:
+        return self._num_lost
 
     @property
     def facts(self) -> ModelFacts:
@@ -275,9 +280,12 @@ class WorkerClient:
             raise self._death()
 
     def _fail_all(self) -> None:
+        generations, self._generations = self._generations, {}
+        # One that was not accepted yet is handed to the next worker.
+        num_accepted = sum(generation.admitted.done() for generation in generations.values())
+        self._num_lost = num_accepted + self._calls.num_requests
         refuse(self._loaded, self._death())
         self._calls.fail(self._death())
-        generations, self._generations = self._generations, {}
         for generation in generations.values():
             generation.fail(self._death())
 
