@@ -330,6 +330,8 @@ class PoolingOutput(Struct, frozen=True):
     """Float32, little-endian; as many for each input. None of them is infinite or no number."""
     num_tokens: list[int]
     """Of each input."""
+    queued_s: float | None = None
+    """How long they waited for their first step, once they were made into tokens; `None`: nobody knows."""
 
 
 class PoolingFacts(Struct, frozen=True):

@@ -275,6 +275,7 @@ async def test_what_a_model_reads_is_counted_like_the_prompts_of_others(served: 
     assert num_tokens > 0
     assert f'hostler_prompt_tokens_total{{key="-",model="tiny-embedder"}} {float(num_tokens)}' in metrics
     assert 'hostler_model_wait_seconds_count{model="tiny-embedder"} 1.0' in metrics
+    assert 'hostler_engine_queue_seconds_count{model="tiny-embedder"} 1.0' in metrics
 
 
 async def test_a_model_is_told_who_asks(served: Served) -> None:

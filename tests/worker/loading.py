@@ -1,5 +1,6 @@
 """How the tests of real workers load a folder."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -20,3 +21,10 @@ async def loaded(launcher: ForkserverLauncher, folder: Path, **changes: Any) -> 
     worker = await launcher.launch(spec_of(folder, **changes))
     await worker.load(lambda _: None)
     return worker
+
+
+async def until_idle(worker: WorkerClient) -> None:
+    """One that has sent its last answer is about to find that there is nothing more to do."""
+    async with asyncio.timeout(30):
+        while await worker.seconds_since_step():
+            pass

@@ -13,7 +13,7 @@ from hostler.registry import Registry
 from hostler.testing.estimator import FakeEstimator, NoGpus
 from hostler.types import ModelState, SamplingParams, TextPrompt, TokenPrompt
 from hostler.worker.launcher import ForkserverLauncher
-from tests.worker.loading import loaded, spec_of
+from tests.worker.loading import loaded, spec_of, until_idle
 from tests.worker.obedience import Gate
 from tests.worker.obedient_gpt2 import OBEYED, STICK, WAIT
 
@@ -33,9 +33,7 @@ async def test_a_worker_tells_how_long_its_step_has_gone_on_and_nothing_while_it
     assert 0 < first < second
     gate.go()
     assert len([delta async for delta in generation]) == 3
-    async with asyncio.timeout(30):
-        while await worker.seconds_since_step():
-            """It has sent the last token, and is about to find that there is nothing more to do."""
+    await until_idle(worker)
     await worker.stop()
 
 

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from hostler.engine_client import EngineClient
 from hostler.keys import Scope
 from hostler.protocol.embeddings import EmbeddingBody, EmbeddingRequest
 from hostler.protocol.pooling_answers import ClassifyAnswer, EmbeddingAnswer, RerankAnswer, ScoreAnswer
@@ -14,19 +13,18 @@ from hostler.registry import ModelSpec
 from hostler.server.auth import needs
 from hostler.server.direct_route import DirectRoute
 from hostler.server.json_body import JsonBody
-from hostler.server.leased import ComputedResponse
 from hostler.server.model_types import CLASSIFYING, EMBEDDING, SCORING, check_type
 from hostler.server.openapi import body_of
+from hostler.server.pooled import PooledResponse
 from hostler.server.pooling_formats import (
     classify_answer,
     embedding_answer,
-    num_prompt_tokens,
     rerank_answer,
     score_answer,
 )
 from hostler.server.rate_limits import count_request
-from hostler.server.request_context import current
 from hostler.server.services import PathModel, Services, ServicesDep, resolve
+from hostler.types import ModelFacts, PoolingOutput
 
 router = APIRouter(
     tags=["embeddings and ranking"],
@@ -109,44 +107,37 @@ async def classify_of(
 def _embed(services: Services, spec: ModelSpec, body: EmbeddingBody) -> Response:
     check_type(spec, EMBEDDING, "/v1/embeddings")
 
-    async def ask(engine: EngineClient) -> EmbeddingAnswer:
-        output = await engine.pool(list(body.input), body.pooling_params(), caller=current().caller)
+    async def spell(output: PoolingOutput, _: ModelFacts) -> EmbeddingAnswer:
         return await embedding_answer(output, spec.id, is_base64=body.encoding_format == "base64")
 
-    return ComputedResponse(services, spec, ask, body.keep_alive, num_prompt_tokens)
+    return PooledResponse(services, spec, body.input, body.pooling_params(), body.keep_alive, spell)
 
 
 def _rank(services: Services, spec: ModelSpec, body: RerankBody) -> Response:
     check_type(spec, SCORING, "/v1/rerank")
 
-    async def ask(engine: EngineClient) -> RerankAnswer:
-        output = await engine.pool(list(body.pairs()), body.pooling_params(), caller=current().caller)
+    async def spell(output: PoolingOutput, _: ModelFacts) -> RerankAnswer:
         return rerank_answer(
             output, spec.id, body.documents, top_n=body.top_n, returns_documents=bool(body.return_documents)
         )
 
-    return ComputedResponse(services, spec, ask, body.keep_alive, num_prompt_tokens)
+    return PooledResponse(services, spec, body.pairs(), body.pooling_params(), body.keep_alive, spell)
 
 
 def _score_pairs(services: Services, spec: ModelSpec, body: ScoreBody) -> Response:
     check_type(spec, SCORING, "/v1/score")
 
-    async def ask(engine: EngineClient) -> ScoreAnswer:
-        return score_answer(
-            await engine.pool(list(body.pairs()), body.pooling_params(), caller=current().caller), spec.id
-        )
+    async def spell(output: PoolingOutput, _: ModelFacts) -> ScoreAnswer:
+        return score_answer(output, spec.id)
 
-    return ComputedResponse(services, spec, ask, body.keep_alive, num_prompt_tokens)
+    return PooledResponse(services, spec, body.pairs(), body.pooling_params(), body.keep_alive, spell)
 
 
 def _label(services: Services, spec: ModelSpec, body: ClassifyBody) -> Response:
     check_type(spec, CLASSIFYING, "/v1/classify")
 
-    async def ask(engine: EngineClient) -> ClassifyAnswer:
-        pooling = engine.facts.pooling
-        assert pooling is not None, "a classifier was loaded as something else"
-        return classify_answer(
-            await engine.pool(list(body.input), body.pooling_params(), caller=current().caller), spec.id, pooling.labels
-        )
+    async def spell(output: PoolingOutput, facts: ModelFacts) -> ClassifyAnswer:
+        assert facts.pooling is not None, "a classifier was loaded as something else"
+        return classify_answer(output, spec.id, facts.pooling.labels)
 
-    return ComputedResponse(services, spec, ask, body.keep_alive, num_prompt_tokens)
+    return PooledResponse(services, spec, body.input, body.pooling_params(), body.keep_alive, spell)

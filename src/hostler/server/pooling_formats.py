@@ -73,11 +73,6 @@ def classify_answer(output: PoolingOutput, model_id: str, labels: Sequence[str])
     return ClassifyAnswer(**_head("classify", output, model_id), object="list", data=data)
 
 
-def num_prompt_tokens(answer: EmbeddingAnswer | PoolingAnswerHead) -> int:
-    """What the model has read for it."""
-    return answer["usage"]["prompt_tokens"]
-
-
 def _numbers(values: bytes) -> list[float]:
     """Of float32, little-endian."""
     numbers = array("f", values)

@@ -62,7 +62,7 @@ class RequestMetrics:
         )
         self._queue = Histogram(
             "hostler_engine_queue_seconds",
-            "How long a sequence waited in its model's engine for its first step, once it was admitted",
+            "How long a sequence, or a request to read texts, waited in its model's engine for its first step",
             ["model"],
             buckets=SECONDS_BUCKETS,
             registry=registry,

@@ -22,7 +22,7 @@ class Timeline:
         self.first_at: float | None = None
         """When its first token came."""
         self.queue_waits_s: list[float] = []
-        """Of each sequence that has begun, how long it waited in its engine for its first step."""
+        """Of each sequence that has begun, or of a request to read texts: how long it waited in its engine to begin."""
         self.last_at = self.asked_at
         """When anything of it came last."""
         self.gap_counts = [0] * (len(GAP_BUCKETS_S) + 1)
@@ -61,9 +61,11 @@ class Timeline:
             self.gap_seconds += now - before
         self._last_of[sequence] = now
 
-    def note_end(self) -> None:
-        """Of what is answered at once, without tokens of its own."""
+    def note_end(self, queued_s: float | None) -> None:
+        """Of what is answered at once, without tokens of its own, and waited in its engine for so long."""
         self.last_at = time.perf_counter()
+        if queued_s is not None:
+            self.queue_waits_s.append(queued_s)
 
     @property
     def wait_s(self) -> float | None:

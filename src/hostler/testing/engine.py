@@ -87,7 +87,7 @@ class FakeEngine:
         pooling = self.facts.pooling or PoolingFacts(num_values=1)
         rows = [self._read(item, params.dimensions or pooling.num_values) for item in inputs]
         num_tokens = [len(item.token_ids) if isinstance(item, TokenPrompt) else _num_words(item) for item in inputs]
-        return PoolingOutput(values=b"".join(rows), num_tokens=num_tokens)
+        return PoolingOutput(values=b"".join(rows), num_tokens=num_tokens, queued_s=0.0)
 
     async def tokenize(
         self, prompt: TextPrompt | ChatPrompt, *, add_special_tokens: bool = True, caller: Caller = ANYBODY

@@ -47,6 +47,19 @@ def test_an_answer_has_its_texts_in_their_order_however_they_were_computed() -> 
     assert {request_id: output.values for request_id, output in outputs.items()} == {0: b"\x03\x09\x01\x07", 1: b"\x08"}
 
 
+def test_a_request_tells_how_long_it_waited_for_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = PoolingCore(PoolingScheduler(max_num_batched_tokens=16), FakeRunner())
+    outputs: dict[int, PoolingOutput] = {}
+    for request_id in range(2):
+        request = request_of(request_id, [16, 16])
+        request.prepared_at = 100.0
+        core.add_request(request)
+    for now in (100.5, 102.0, 103.0, 107.0):
+        monkeypatch.setattr("hostler.engine.pooling.core.time.perf_counter", lambda now=now: now)
+        outputs |= core.step().outputs
+    assert sorted(output.queued_s or 0.0 for output in outputs.values()) == [0.5, 2.0]
+
+
 def test_an_exception_ends_the_requests_of_the_step_and_no_others() -> None:
     runner = FakeRunner()
     core = core_of(runner, [16] * 3, [16])

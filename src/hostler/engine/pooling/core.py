@@ -85,6 +85,10 @@ class PoolingCore:
         """
         began_at = time.perf_counter()
         batch = self._scheduler.schedule()
+        for sequence in batch:
+            request = sequence.request
+            if request.queued_s is None:
+                request.queued_s = began_at - request.prepared_at
         try:
             return self._compute(batch)
         finally:
@@ -119,7 +123,9 @@ class PoolingCore:
                 "the model computed something that is not a number; try another dtype"
             )
             return
-        output.outputs[request.request_id] = PoolingOutput(values=values, num_tokens=request.num_input_tokens)
+        output.outputs[request.request_id] = PoolingOutput(
+            values=values, num_tokens=request.num_input_tokens, queued_s=request.queued_s
+        )
 
     def _fail_all(
         self, requests: Iterable[PoolingRequest], batch: list[PoolingSequence], exc: Exception, output: PoolingStep

@@ -1,5 +1,6 @@
 """From texts, pairs of texts and token ids to sequences that fit a model which reads whole texts."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -81,6 +82,7 @@ class PoolingPreparation:
             self.request.num_input_tokens += [sequence.num_tokens for sequence in sequences]
         else:
             self._compare(piece, self.request.pairs)
+        self.request.prepared_at = time.perf_counter()
         return self._num_done == len(self._inputs)
 
     def _compare(self, piece: Sequence[PoolingInput], pairs: list[tuple[int, int]]) -> None:

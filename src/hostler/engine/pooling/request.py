@@ -34,6 +34,10 @@ class PoolingRequest:
     sequences: list[PoolingSequence] = field(default_factory=list)
     pairs: list[tuple[int, int]] | None = None
     """Sequences whose vectors are compared, where that is how a score comes about; one pair for each input."""
+    prepared_at: float = 0.0
+    """When the last of its sequences was there; seconds of `time.perf_counter`."""
+    queued_s: float | None = None
+    """From then to its first step; `None` before it."""
     rows: dict[int, Any] = field(default_factory=dict)
     """By the index of the sequence, what the runner has computed; only it knows what that is."""
 
