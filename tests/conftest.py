@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hostler import host_memory
 from hostler.config import Settings
 
 pytest_plugins = ["tests.docs.listing"]
@@ -30,6 +31,12 @@ def _log_level_restored() -> Iterator[None]:
     before = logging.getLogger().level
     yield
     logging.getLogger().setLevel(before)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_else_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left on the machine that runs the tests is nobody's concern."""
+    monkeypatch.setattr(host_memory, "available_bytes", lambda: 2**50)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
+from hostler import accelerators
 from hostler.accelerators import Gpu, Gpus, select_visible
 
-A, B, C = (Gpu(f"gpu {name}", f"GPU-{name}{name}", 2**30) for name in "abc")
+A, B, C = (Gpu(f"gpu {name}", f"GPU-{name}{name}", 2**30, 2**29) for name in "abc")
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,13 @@ async def test_a_probe_without_a_driver_or_with_all_hidden_finds_nothing(monkeyp
     gpus = Gpus()
     await gpus.probe()
     assert gpus.visible == []
+    assert await gpus.free_bytes() == []
+
+
+async def test_what_is_free_is_asked_anew_and_told_in_torchs_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
+    monkeypatch.setattr(accelerators, "ask_nvml", lambda: [A, B, C])
+    gpus = Gpus()
+    await gpus.probe()
+    monkeypatch.setattr(accelerators, "ask_nvml", lambda: [replace(A, memory_free_bytes=7), B])
+    assert await gpus.free_bytes() == [2**29, 7], "the last that was heard of the one that is silent"

@@ -43,3 +43,28 @@ def test_version_1_has_a_group_for_memory_alone(mount: Path) -> None:
 
 def test_where_there_are_no_groups_there_is_no_limit(mount: Path) -> None:
     assert list(cgroups.memory_limits()) == []
+
+
+def test_what_is_left_counts_files_that_make_way_as_left(mount: Path) -> None:
+    write(mount / "membership", "0::/unit\n")
+    write(mount / "unit/memory.max", "1000\n")
+    write(mount / "unit/memory.current", "900\n")
+    write(mount / "unit/memory.stat", "anon 500\ninactive_file 300\nfile 400\n")
+    write(mount / "memory.max", "5000\n")
+    write(mount / "memory.current", "6000\n")
+    assert list(cgroups.memory_left()) == [400, 0]
+
+
+def test_what_is_left_with_version_1(mount: Path) -> None:
+    write(mount / "membership", "4:memory:/docker/abc\n")
+    write(mount / "memory/memory.limit_in_bytes", "1000\n")
+    write(mount / "memory/memory.usage_in_bytes", "900\n")
+    write(mount / "memory/memory.stat", "inactive_file 1\ntotal_inactive_file 300\n")
+    assert list(cgroups.memory_left()) == [400]
+
+
+def test_a_group_without_a_limit_leaves_what_the_machine_has(mount: Path) -> None:
+    write(mount / "membership", "0::/\n")
+    write(mount / "memory.max", "max\n")
+    write(mount / "memory.current", "900\n")
+    assert list(cgroups.memory_left()) == []

@@ -13,6 +13,8 @@ class Gpu:
     name: str
     uuid: str
     memory_total_bytes: int
+    memory_free_bytes: int
+    """What no process had taken when it was asked."""
 
 
 class Gpus:
@@ -22,8 +24,14 @@ class Gpus:
         self.visible: list[Gpu] = []
 
     async def probe(self) -> None:
-        """Ask once, off the event loop: the driver may take seconds to wake up."""
+        """Find them, off the event loop: the driver may take seconds to wake up."""
         self.visible = select_visible(await asyncio.to_thread(ask_nvml), os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+    async def free_bytes(self) -> list[int]:
+        """Of each of `visible`, what no process has taken now; of one that does not answer any more, what it had."""
+        asked = await asyncio.to_thread(ask_nvml) if self.visible else []
+        now = {gpu.uuid: gpu.memory_free_bytes for gpu in asked}
+        return [now.get(gpu.uuid, gpu.memory_free_bytes) for gpu in self.visible]
 
 
 def select_visible(gpus: list[Gpu], cuda_visible_devices: str | None) -> list[Gpu]:
@@ -54,13 +62,15 @@ def ask_nvml() -> list[Gpu]:
         return []
     try:
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        memories = [pynvml.nvmlDeviceGetMemoryInfo(handle) for handle in handles]
         return [
             Gpu(
                 name=str(pynvml.nvmlDeviceGetName(handle)),
                 uuid=str(pynvml.nvmlDeviceGetUUID(handle)),
-                memory_total_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+                memory_total_bytes=int(memory.total),
+                memory_free_bytes=int(memory.free),
             )
-            for handle in handles
+            for handle, memory in zip(handles, memories, strict=True)
         ]
     except pynvml.NVMLError as exc:
         logger.warning("nvml_silent error=%s", exc)

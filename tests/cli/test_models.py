@@ -26,6 +26,7 @@ PLAN = {
     },
     "budget": {"host": 2**31, "places": 2},
     "free": {"host": 0, "places": 1},
+    "available": {"host": 20},
     "lacking": {},
     "victims": [
         {"model_id": "b", "reason": "idle for 5 s", "frees": {"host": 2**30}, "idle_seconds": 5.0, "load_seconds": 1.0}

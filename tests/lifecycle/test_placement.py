@@ -3,13 +3,12 @@
 import asyncio
 
 import msgspec
-import psutil
 import pytest
 
 from hostler.accelerators import Gpu, Gpus
 from hostler.lifecycle import placement
 from hostler.lifecycle.ledger import HOST, PLACES
-from hostler.lifecycle.placement import Placer, host_memory_bytes, measured_need, placed
+from hostler.lifecycle.placement import Placer, measured_need, placed
 from hostler.lifecycle.policy import Option
 from hostler.memory import Estimate, Footprint, FootprintBasis
 from hostler.quantities import MemoryBudget
@@ -40,33 +39,43 @@ class FoundGpus(Gpus):
     def __init__(self, sizes: tuple[int, ...]) -> None:
         super().__init__()
         self._sizes = sizes
+        self.free = list(sizes)
 
     async def probe(self) -> None:
-        self.visible = [Gpu(f"gpu{index}", f"GPU-{index}", size) for index, size in enumerate(self._sizes)]
+        self.visible = [Gpu(f"gpu{index}", f"GPU-{index}", size, size) for index, size in enumerate(self._sizes)]
+
+    async def free_bytes(self) -> list[int]:
+        return self.free
 
 
 async def placer(
-    device_bytes: int, gpus: tuple[int, ...] = (), basis: FootprintBasis = FootprintBasis.HEADERS
+    device_bytes: int,
+    gpus: tuple[int, ...] = (),
+    basis: FootprintBasis = FootprintBasis.HEADERS,
+    free: tuple[int, ...] | None = None,
 ) -> Placer:
+    """`free`: of the accelerators; all of them where nothing is said."""
     estimator = FakeEstimator({"a": Estimate(footprint=footprint(device_bytes, basis), load_s=2.5)})
-    placer = Placer(estimator, MemoryBudget(share=0.5), 3, FoundGpus(gpus))
+    found = FoundGpus(gpus)
+    found.free = list(free or gpus)
+    placer = Placer(estimator, MemoryBudget(share=0.5), 3, found)
     await placer.probe()
     return placer
 
 
 async def devices(placer: Placer, spec: ModelSpec = AUTO) -> list[str]:
-    return [option.device for option in (await placer.place(spec)).options]
+    return [option.device for option in (await placer.place(spec, {})).options]
 
 
 async def test_without_accelerators_a_model_goes_to_the_host() -> None:
-    placing = await (await placer(1000)).place(AUTO)
+    placing = await (await placer(1000)).place(AUTO, {})
     (option,) = placing.options
     assert (option.device, option.need) == ("cpu", {HOST: 1100, PLACES: 1})
     assert placing.load_s == 2.5
 
 
 async def test_an_accelerator_takes_the_model_and_the_host_its_process() -> None:
-    (option,) = (await (await placer(1000, (4 * GIB,))).place(AUTO)).options
+    (option,) = (await (await placer(1000, (4 * GIB,))).place(AUTO, {})).options
     assert (option.device, option.need) == ("cuda:0", {"cuda:0": 1000, HOST: 100, PLACES: 1})
 
 
@@ -75,7 +84,7 @@ async def test_only_accelerators_that_are_large_enough_are_options() -> None:
 
 
 async def test_a_model_too_large_for_one_accelerator_is_spread_over_as_few_as_can_hold_it() -> None:
-    (option,) = (await (await placer(3 * GIB, (4 * GIB, 4 * GIB, 4 * GIB))).place(AUTO)).options
+    (option,) = (await (await placer(3 * GIB, (4 * GIB, 4 * GIB, 4 * GIB))).place(AUTO, {})).options
     assert option.device == "cuda:1,cuda:2"
     assert set(option.need) == {"cuda:1", "cuda:2", HOST, PLACES}
     assert option.need[HOST] == 100
@@ -84,9 +93,9 @@ async def test_a_model_too_large_for_one_accelerator_is_spread_over_as_few_as_ca
 
 async def test_a_model_is_spread_over_the_accelerators_that_it_is_told_to_use() -> None:
     told = msgspec.structs.replace(AUTO, device="cuda:2,cuda:0")
-    (option,) = (await (await placer(1000, (4 * GIB,) * 3)).place(told)).options
+    (option,) = (await (await placer(1000, (4 * GIB,) * 3)).place(told, {})).options
     assert set(option.need) == {"cuda:0", "cuda:2", HOST, PLACES}
-    (too_large,) = (await (await placer(9 * GIB, (4 * GIB,) * 3)).place(told)).options
+    (too_large,) = (await (await placer(9 * GIB, (4 * GIB,) * 3)).place(told, {})).options
     assert too_large.need["cuda:0"] > 2 * GIB
 
 
@@ -96,6 +105,21 @@ async def test_a_model_too_large_for_every_accelerator_goes_to_the_host() -> Non
     assert await devices(await placer(3 * GIB, (4 * GIB,)), on_gpu) == ["cuda:0"], "unless it was told to go there"
 
 
+async def test_an_accelerator_that_other_programs_have_filled_is_passed_over_while_there_is_another() -> None:
+    sizes = (4 * GIB,) * 3
+    assert await devices(await placer(GIB, sizes, free=(10, 4 * GIB, 2 * GIB))) == ["cuda:1", "cuda:2"]
+    assert await devices(await placer(3 * GIB, sizes, free=(4 * GIB, 10, 4 * GIB))) == ["cuda:0,cuda:2"]
+    assert await devices(await placer(GIB, sizes, free=(10, 10, 10))) == ["cuda:0", "cuda:1", "cuda:2"], "they may end"
+    alone = (GIB // 2 * 3, 10, 10)
+    assert await devices(await placer(GIB, sizes, free=alone)) == ["cuda:0"]
+
+
+async def test_what_models_have_filled_is_not_taken_for_other_programs() -> None:
+    filled = await placer(GIB, (4 * GIB, 4 * GIB), free=(10, 10))
+    placing = await filled.place(AUTO, {"cuda:1": GIB})
+    assert [option.device for option in placing.options] == ["cuda:1"]
+
+
 @pytest.mark.parametrize("device", ["cpu", "cuda:1"])
 async def test_a_model_goes_where_it_is_told_to(device: str) -> None:
     told = msgspec.structs.replace(AUTO, device=device)
@@ -103,14 +127,14 @@ async def test_a_model_goes_where_it_is_told_to(device: str) -> None:
 
 
 async def test_a_device_that_is_not_there_is_left_to_the_worker_to_refuse() -> None:
-    (option,) = (await (await placer(1000)).place(msgspec.structs.replace(AUTO, device="cuda:7"))).options
+    (option,) = (await (await placer(1000)).place(msgspec.structs.replace(AUTO, device="cuda:7"), {})).options
     assert option.need == {PLACES: 1}
 
 
 async def test_a_guess_never_says_that_a_model_cannot_fit() -> None:
     huge = 10**18
-    (guessed,) = (await (await placer(huge, basis=FootprintBasis.SIZE)).place(AUTO)).options
-    (known,) = (await (await placer(huge)).place(AUTO)).options
+    (guessed,) = (await (await placer(huge, basis=FootprintBasis.SIZE)).place(AUTO, {})).options
+    (known,) = (await (await placer(huge)).place(AUTO, {})).options
     budget = (await placer(huge)).budget
     assert guessed.need[HOST] == budget[HOST] < known.need[HOST]
 
@@ -136,17 +160,10 @@ def test_what_was_measured_on_several_accelerators_counts_for_each() -> None:
     assert need == {"cuda:0": 300 + 8 + 5, "cuda:1": 200 + 8 + 5, HOST: 500, PLACES: 1}
 
 
-def test_a_container_has_no_more_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = psutil.virtual_memory().total
-    for limits, expected in (([], whole), ([2**20, 2**62], 2**20), ([2**62], whole)):
-        monkeypatch.setattr(placement, "memory_limits", lambda limits=limits: iter(limits))
-        assert host_memory_bytes() == expected
-
-
 async def test_a_model_is_placed_only_when_the_accelerators_are_known() -> None:
     estimator = FakeEstimator({"a": Estimate(footprint=footprint(1000))})
     early = Placer(estimator, MemoryBudget(share=0.5), 3, FoundGpus((4 * GIB,)))
-    placing = asyncio.create_task(early.place(AUTO))
+    placing = asyncio.create_task(early.place(AUTO, {}))
     await settle()
     assert not placing.done()
     await early.probe()

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import pytest
 from typing_extensions import get_type_hints
 
+from hostler import host_memory
 from hostler.errors import ModelLoadError
 from hostler.lifecycle.events import NoteKind
 from hostler.memory import Estimate, Footprint, FootprintBasis
@@ -48,11 +49,23 @@ async def test_a_plan_of_a_model_that_fits_has_all_its_numbers() -> None:
         },
         "budget": {"host": 2 * GIB, "places": 3},
         "free": {"host": 2 * GIB, "places": 3},
+        "available": {"host": 2**50},
         "lacking": {},
         "victims": [],
         "in_flight": {},
         "expected_seconds": 2.5,
     }
+
+
+async def test_a_plan_says_when_other_programs_have_left_too_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_memory, "available_bytes", lambda: GIB // 4)
+    async with serving(estimates={"tiny-text": estimate(GIB)}, memory_budget="2GiB") as served:
+        body = (await served.client.post("/models/tiny/plan")).json()
+    assert (body["verdict"], body["available"]) == ("fits", {"host": GIB // 4})
+    assert body["text"].endswith(
+        "which no model holds, but only 256 MiB of host memory are left on this machine: unless other programs end, the"
+        " load may be slow or fail"
+    )
 
 
 async def test_a_plan_names_who_would_leave_and_changes_nothing() -> None:

@@ -45,7 +45,7 @@ async def test_system_has_the_fields_of_the_contract(served: Served) -> None:
 
 async def test_device_memory_is_the_sum_over_all_models(served: Served) -> None:
     await until(lambda: served.services.is_ready)
-    served.services.manager.gpus.visible = [Gpu("H100", "GPU-1", 80 * 2**30), Gpu("H100", "GPU-2", 80 * 2**30)]
+    served.services.manager.gpus.visible = [Gpu("H100", f"GPU-{i}", 80 * 2**30, 79 * 2**30) for i in (1, 2)]
     held = DeviceMemory(device_id=1, allocated_bytes=2**20, reserved_bytes=3 * 2**20)
     for model_id in ("tiny-chat", "tiny-text"):
         served.launcher.model(model_id).devices = [held]

@@ -72,7 +72,7 @@ async def _check(specs: Sequence[ModelSpec], settings: Settings, hub: HubAccess,
         async with at_once:
             files = await asyncio.to_thread(examine, spec, hub)
             damage = await asyncio.to_thread(damage_of, base, spec.id)
-            return _judge(files, damage, await placer.place(spec), placer.budget)
+            return _judge(files, damage, await placer.place(spec, {}), placer.budget)
 
     return list(await asyncio.gather(*map(check, specs)))
 

@@ -43,6 +43,8 @@ class NoteKind(StrEnum):
     WAITING = "waiting"
     """The model waits for room."""
     LOADING = "loading"
+    SHORT = "short"
+    """It is being loaded, and there is less memory left than it needs."""
     LOADED = "loaded"
     LOAD_FAILED = "load_failed"
     LEAVING = "leaving"

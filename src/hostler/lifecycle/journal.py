@@ -20,6 +20,7 @@ MAX_BEHIND = 1000
 _LEVELS = {
     NoteKind.WAITING: logging.INFO,
     NoteKind.LOADING: logging.INFO,
+    NoteKind.SHORT: logging.WARNING,
     NoteKind.LOAD_FAILED: logging.WARNING,
     NoteKind.LEAVING: logging.INFO,
     NoteKind.REFUSED: logging.INFO,

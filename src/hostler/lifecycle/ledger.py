@@ -25,9 +25,14 @@ class Ledger:
         return self._held.get(model_id, {})
 
     @property
+    def held(self) -> Need:
+        """What is promised to all together."""
+        return plus(*self._held.values())
+
+    @property
     def free(self) -> Need:
         """What is promised to nobody."""
-        return minus(self.budget, *self._held.values())
+        return minus(self.budget, self.held)
 
     def reserve(self, model_id: str, need: Need) -> None:
         """Promise it; the caller has made sure that it is free."""
@@ -63,6 +68,11 @@ def minus(total: Need, *amounts: Need) -> dict[str, int]:
     """What is left of each resource; negative where it is not enough."""
     taken = plus(*amounts)
     return {resource: total.get(resource, 0) - taken.get(resource, 0) for resource in {**total, **taken}}
+
+
+def minimum(first: Need, second: Need) -> dict[str, int]:
+    """The smaller one of each resource that both have."""
+    return {resource: min(first[resource], second[resource]) for resource in first.keys() & second.keys()}
 
 
 def missing(available: Need, need: Need) -> dict[str, int]:

@@ -10,6 +10,7 @@ import msgspec
 
 from hostler.accelerators import Gpus
 from hostler.config import Settings
+from hostler.lifecycle import notes
 from hostler.lifecycle.alarm import Alarm
 from hostler.lifecycle.all_workers import AllWorkers
 from hostler.lifecycle.answers import Answers
@@ -52,6 +53,7 @@ from hostler.lifecycle.ports import Estimator, Launcher, Worker
 from hostler.lifecycle.status import ModelStatus, RegistryChange, status_of
 from hostler.lifecycle.supervisor import Supervisor
 from hostler.logs import LogLevel
+from hostler.memory import FootprintBasis
 from hostler.registry import ModelSpec, Registry
 from hostler.types import ANYBODY, Caller, ModelState
 
@@ -229,8 +231,9 @@ class ModelManager:
 
     async def plan(self, spec: ModelSpec) -> Plan:
         """What would happen if the model were asked for now, and why. Changes nothing."""
-        placing = await self._placer.place(spec)
-        return make_plan(self._controller.stable, spec.id, placing, self._clock.now())
+        placing = await self._placer.place(spec, self._controller.stable.ledger.held)
+        available = await self._placer.available()
+        return make_plan(self._controller.stable, spec.id, placing, available, self._clock.now())
 
     @property
     def budget(self) -> Need:
@@ -314,7 +317,7 @@ class ModelManager:
     async def _estimate(self, effect: EstimateNeed) -> None:
         if (spec := self._registry.get(effect.model_id)) is None:
             return  # it was removed meanwhile, and nobody waits for it
-        placing = await self._placer.place(spec)
+        placing = await self._placer.place(spec, self._controller.stable.ledger.held)
         entry = self._controller.stable.get(spec.id)
         if entry is None or entry.num_estimates != effect.number:
             return  # the model is another now, and asked about again
@@ -337,6 +340,12 @@ class ModelManager:
         run = asyncio.create_task(supervisor.run(), name=f"model {effect.model_id} #{effect.generation}")
         self._runs.add(run)
         run.add_done_callback(self._runs.discard)
+        if footprint.basis is not FootprintBasis.SIZE:
+            self._spawn(self._warn_if_short(effect.model_id, effect.option.need), f"look for {effect.model_id}")
+
+    async def _warn_if_short(self, model_id: str, need: Need) -> None:
+        if (note := notes.short(model_id, need, await self._placer.available())) is not None:
+            self.journal.add(note)
 
     def _on_worker(self, event: Event) -> None:
         if isinstance(event, WorkerExited):

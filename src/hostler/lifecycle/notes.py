@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from hostler.errors import HostlerError
 from hostler.lifecycle.entry import ModelEntry
 from hostler.lifecycle.events import LeaveReason, Note, NoteKind
-from hostler.lifecycle.ledger import PLACES, Need
+from hostler.lifecycle.ledger import PLACES, Need, missing
 from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.policy import Option, Resident, price
 from hostler.quantities import format_bytes
@@ -55,6 +55,25 @@ def loading(entry: ModelEntry, option: Option) -> Note:
     text = f"{entry.model_id} is being loaded to {option.device}; {amounts(option.need)} are reserved"
     facts: Mapping[str, str | int | float | None] = {"device": option.device, "generation": entry.generation}
     return Note(NoteKind.LOADING, entry.model_id, text, {**facts, **_reserved(option.need)})
+
+
+def short(model_id: str, need: Need, available: Need) -> Note | None:
+    """`None`: what is available is enough for what is needed."""
+    if (obstacle := shortage(need, available)) is None:
+        return None
+    facts = {f"available_{resource}": amount for resource, amount in available.items()}
+    return Note(
+        NoteKind.SHORT, model_id, f"{model_id} is being loaded and needs {amounts(need)}, but {obstacle}", facts
+    )
+
+
+def shortage(need: Need, available: Need) -> str | None:
+    """What is missing where other programs have taken more than the budget leaves them."""
+    short = missing(available, {resource: amount for resource, amount in need.items() if resource != PLACES})
+    if not short:
+        return None
+    left = " and ".join(_amount(resource, available.get(resource, 0)) for resource in short)
+    return f"only {left} are left on this machine: unless other programs end, the load may be slow or fail"
 
 
 def loaded(entry: ModelEntry, took_s: float, reserved: Need, measured: Need | None) -> Note:

@@ -3,15 +3,14 @@
 import asyncio
 import importlib.metadata
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-import psutil
 
+from hostler import host_memory
 from hostler.accelerators import Gpus
-from hostler.cgroups import memory_limits
-from hostler.lifecycle.ledger import HOST, PLACES, Need
+from hostler.lifecycle.ledger import HOST, PLACES, Need, minimum, plus
 from hostler.lifecycle.policy import Option
 from hostler.lifecycle.ports import Estimator
 from hostler.lifecycle.spread import even_need, joined, measured_spread, split, spread_need
@@ -61,33 +60,43 @@ class Placer:
         finally:
             self._is_probed.set()
 
-    async def place(self, spec: ModelSpec) -> Placing:
-        """The options for a model: accelerators that can hold it when nothing else does, else several of them that can
-        together, else the host. Never raises: a model that nothing could be found out about may try its luck in the
-        place that it takes."""
+    async def available(self) -> Need:
+        """What can be had of each memory now, whoever has the rest: models, or other programs."""
+        gpus = await self._gpus.free_bytes()
+        return {HOST: host_memory.available_bytes(), **{f"cuda:{index}": free for index, free in enumerate(gpus)}}
+
+    async def place(self, spec: ModelSpec, held: Need) -> Placing:
+        """The options for a model: accelerators that can hold it when no other model does, else several of them that
+        can together, else the host. Those are passed over that other programs have filled, as long as there are others.
+        Never raises: a model that nothing could be found out about may try its luck in the place that it takes.
+
+        `held`: what models hold already.
+        """
         await self._is_probed.wait()
         try:
-            return await self._place(spec)
+            return await self._place(spec, held)
         except Exception:
             logger.exception("estimate_broken model=%s", spec.id)
             return Placing([Option(spec.device, {PLACES: 1})], NO_FOOTPRINT, None)
 
-    async def _place(self, spec: ModelSpec) -> Placing:
+    async def _place(self, spec: ModelSpec, held: Need) -> Placing:
         gpus = [resource for resource in self.budget if resource.startswith("cuda:")] if _torch_may_use_gpus() else []
         wanted = spec.device
         if wanted in ("auto", "cuda") and gpus:
             estimate = await self._estimator.estimate(spec, gpus[0])
             options = [self._option(device, estimate.footprint) for device in gpus]
-            roomy = [option for option in options if option.need[option.device] <= self.budget[option.device]]
-            if roomy := roomy or self._spread(gpus, estimate.footprint):
-                return Placing(roomy, estimate.footprint, estimate.load_s)
+            within_reach = minimum(self.budget, plus(await self.available(), held))
+            for rooms in (within_reach, self.budget):
+                roomy = [option for option in options if option.need[option.device] <= rooms[option.device]]
+                if roomy := roomy or _spread({device: rooms[device] for device in gpus}, estimate.footprint):
+                    return Placing(roomy, estimate.footprint, estimate.load_s)
             if wanted == "cuda":
                 return Placing(options, estimate.footprint, estimate.load_s)
         device = wanted if wanted.startswith("cuda") else "cpu"
         estimate = await self._estimator.estimate(spec, device)
         named = split(device)
         if len(named) > 1 and set(named) <= set(gpus):
-            spread = self._spread(named, estimate.footprint, least=len(named))
+            spread = _spread({device: self.budget[device] for device in named}, estimate.footprint, least=len(named))
             return Placing(
                 spread or [_option_of(even_need(estimate.footprint, named), estimate.footprint)],
                 estimate.footprint,
@@ -100,12 +109,7 @@ class Placer:
             f"cuda:{index}": self._memory_budget.of(gpu.memory_total_bytes)
             for index, gpu in enumerate(self._gpus.visible)
         }
-        return {HOST: self._memory_budget.of(host_memory_bytes()), **gpus, PLACES: self._max_concurrent_models}
-
-    def _spread(self, gpus: Sequence[str], footprint: Footprint, least: int = 2) -> list[Option]:
-        """At most one option."""
-        need = spread_need(footprint, {device: self.budget[device] for device in gpus}, least)
-        return [] if need is None else [_option_of(need, footprint)]
+        return {HOST: self._memory_budget.of(host_memory.total_bytes()), **gpus, PLACES: self._max_concurrent_models}
 
     def _option(self, device: str, footprint: Footprint) -> Option:
         need = _need(device, footprint.device_bytes, footprint.process_bytes)
@@ -133,9 +137,10 @@ def measured_need(footprint: Footprint, facts: ModelFacts) -> Need | None:
     return _need(facts.device, facts.device_bytes + still_to_come, facts.host_bytes)
 
 
-def host_memory_bytes() -> int:
-    """What this machine has, or this container or service may use."""
-    return min([psutil.virtual_memory().total, *memory_limits()])
+def _spread(rooms: Mapping[str, int], footprint: Footprint, least: int = 2) -> list[Option]:
+    """At most one option."""
+    need = spread_need(footprint, rooms, least)
+    return [] if need is None else [_option_of(need, footprint)]
 
 
 def _need(device: str, device_bytes: int, host_bytes: int) -> Need:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hostler.lifecycle import notes, refusals
 from hostler.lifecycle.entry import ModelEntry
-from hostler.lifecycle.ledger import Need
+from hostler.lifecycle.ledger import Need, plus
 from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.placement import Placing
 from hostler.lifecycle.policy import Option
@@ -40,6 +40,8 @@ class Plan:
     footprint: Footprint
     budget: Need
     free: Need
+    available: Need
+    """What can be had of each memory, whoever has the rest."""
     lacking: Need
     """What is missing and cannot be had by evictions now."""
     victims: Sequence[PlannedVictim]
@@ -50,7 +52,7 @@ class Plan:
     first."""
 
 
-def make_plan(stable: Stable, model_id: str, placing: Placing, now: float) -> Plan:
+def make_plan(stable: Stable, model_id: str, placing: Placing, available: Need, now: float) -> Plan:
     entry = stable.get(model_id)
     residents = stable.in_memory
     load_s = entry.load_s if entry is not None and entry.load_s is not None else placing.load_s
@@ -76,7 +78,7 @@ def make_plan(stable: Stable, model_id: str, placing: Placing, now: float) -> Pl
             text = refusals.cannot_fit(model_id, placing.options, stable.ledger.budget, residents)
         elif model_id in started:
             option, verdict = started[model_id], "fits"
-            text = f"{model_id} needs {notes.amounts(option.need)}, which is free"
+            text = f"{model_id} needs {notes.amounts(option.need)}, which no model holds"
         elif victims:
             verdict = "fits_after_eviction"
             text = (
@@ -86,6 +88,9 @@ def make_plan(stable: Stable, model_id: str, placing: Placing, now: float) -> Pl
             verdict, expected_s = "waits", None
             held = ", ".join(notes.occupation(resident, now) for resident in residents)
             text = f"{model_id} would wait for {notes.amounts(lacking)}, held by {held}"
+    if verdict in ("fits", "fits_after_eviction"):
+        shortage = notes.shortage(option.need, plus(available, *(victim.holds for victim in victims)))
+        text += "" if shortage is None else f", but {shortage}"
     return Plan(
         verdict=verdict,
         text=text,
@@ -93,6 +98,7 @@ def make_plan(stable: Stable, model_id: str, placing: Placing, now: float) -> Pl
         footprint=placing.footprint,
         budget=stable.ledger.budget,
         free=stable.ledger.free,
+        available=available,
         lacking=lacking,
         victims=victims,
         in_flight={other.model_id: len(other.leases) for other in residents},

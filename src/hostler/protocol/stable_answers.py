@@ -48,6 +48,8 @@ class PlanAnswer(TypedDict):
     """What models may take in all."""
     free: Amounts
     """What of the budget is promised to nobody."""
+    available: Amounts
+    """What can be had now of each memory, whoever has the rest: models, or other programs."""
     lacking: Amounts
     """What is missing and cannot be had by evictions now."""
     victims: list[PlanVictim]
@@ -69,6 +71,7 @@ class ModelEvent(TypedDict):
         "queued",
         "waiting",
         "loading",
+        "short",
         "loaded",
         "load_failed",
         "leaving",

@@ -112,6 +112,7 @@ def plan_answer(model_id: str, plan: Plan) -> PlanAnswer:
         ),
         budget=dict(plan.budget),
         free=dict(plan.free),
+        available=dict(plan.available),
         lacking=dict(plan.lacking),
         victims=[
             PlanVictim(
