@@ -19,8 +19,8 @@ def top(token: str, logprob: float) -> dict[str, Any]:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
 
 
-FIRST = top("word0 ", -1.0) | {"top_logprobs": [top("rival0", -0.5), top("rival1", -1.5)]}
-SECOND = top("word1 ", -0.5) | {"top_logprobs": [top("rival0", -0.5), top("rival1", -1.5)]}
+FIRST = top("word0 ", -1.0) | {"top_logprobs": [top("rival0", -1.1518), top("rival1", -1.845)]}
+SECOND = top("word1 ", -0.5) | {"top_logprobs": [top("rival0", -1.6259), top("rival1", -2.319)]}
 
 
 async def test_a_chat_answer_has_an_entry_per_token_with_its_rivals(served: Served) -> None:
@@ -54,7 +54,7 @@ async def test_a_completion_has_four_lists_of_one_length(served: Served) -> None
     assert response.json()["choices"][0]["logprobs"] == {
         "tokens": ["word0 ", "word1 "],
         "token_logprobs": [-1.0, -0.5],
-        "top_logprobs": [{"rival0": -0.5, "word0 ": -1.0}, {"rival0": -0.5, "word1 ": -0.5}],
+        "top_logprobs": [{"rival0": -1.1518, "word0 ": -1.0}, {"rival0": -1.6259, "word1 ": -0.5}],
         "text_offset": [0, 6],
     }
     Completion.model_validate_json(response.text, strict=True)
@@ -71,9 +71,9 @@ ECHOED = {
     "token_logprobs": [None, -1.0, -2.0, -1.0],
     "top_logprobs": [
         None,
-        {"rival0": -0.5, " b": -1.0},
-        {"rival0": -0.5, " c": -2.0},
-        {"rival0": -0.5, "word0 ": -1.0},
+        {"rival0": -1.1518, " b": -1.0},
+        {"rival0": -0.8386, " c": -2.0},
+        {"rival0": -1.1518, "word0 ": -1.0},
     ],
     "text_offset": [0, 1, 3, 5],
 }

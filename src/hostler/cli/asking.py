@@ -49,13 +49,13 @@ def generate(
 
     options = sampling_options(max_new_tokens, temperature, seed)
     text = sys.stdin.read() if prompt == "-" else prompt
-    with connect(url, api_key) as server, WaitLine() as line:
+    with connect(url, api_key) as server, WaitLine() as line, server.stream(text, model=model, **options) as stream:
+        stream.on_wait = line.tell
         if as_json:
-            typer.echo(to_json(server.generate(text, model=model, **options)))
+            deque(stream, maxlen=0)
+            typer.echo(to_json(stream.answer))
             return
-        with server.stream(text, model=model, **options) as stream:
-            stream.on_wait = line.tell
-            print_pieces((piece["text"] for piece in stream), line)
+        print_pieces((piece["text"] for piece in stream), line)
 
 
 @app.command()
@@ -92,6 +92,7 @@ def chat(
         conversation = server.conversation(model, system=system, path=resume, **options)
         if as_json:
             with conversation.stream(sys.stdin.read().strip()) as stream:
+                stream.on_wait = line.tell
                 deque(stream, maxlen=0)
             content = {"model": stream.answer["model_id"], "messages": conversation.messages}
             typer.echo(to_json(content))

@@ -1,6 +1,7 @@
 """The answers of a fake model: `word0 word1 …`, or what it was told to say."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -143,11 +144,15 @@ def _call_tokens(index: int, call: ToolCall) -> list[TokenDelta]:
 
 
 def _score(token_id: int, word: str, logprob: float | None, num_top: int | None) -> list[TokenLogprobs]:
-    """One entry, beside rivals `rival0 rival1 …`; nothing where nothing was asked for."""
+    """One entry, beside rivals `rival0 rival1 …`, each half as likely as what is left for it and those after it;
+    nothing where nothing was asked for."""
     if num_top is None:
         return []
-    rivals = [
-        TokenLogprob(token_id=i, text=f"rival{i}", bytes=f"rival{i}".encode(), logprob=-0.5 - i) for i in range(num_top)
-    ]
-    top = [] if logprob is None else rivals
+    top = []
+    if logprob is not None:
+        left = 1 - math.exp(logprob)
+        for i in range(num_top):
+            left /= 2
+            rival = f"rival{i}"
+            top.append(TokenLogprob(token_id=i, text=rival, bytes=rival.encode(), logprob=round(math.log(left), 4)))
     return [TokenLogprobs(token_id=token_id, text=word, bytes=word.encode(), logprob=logprob, top=top)]
