@@ -1,8 +1,8 @@
 """What the gateway costs by itself: its models answer at once, and a bare Starlette route sends the same bytes.
 
 Three servers with the same settings of uvicorn are loaded by turns, in slices of a second: the route, a gateway with
-keys, every limit and metrics, and one without keys and limits. A ratio is that of two neighbouring slices. Nothing is
-asserted.
+keys, every limit and metrics, and one without keys and limits; for whole answers also a route that checks the request's
+body and does nothing else. A ratio is that of two neighbouring slices. Nothing is asserted.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import psutil
 import uvloop
 
 from closed_loop import Load, Target, load
-from gateway_processes import HOST, STEPPED, STREAMED, WHOLE
+from gateway_processes import CHECKED, HOST, STEPPED, STREAMED, WHOLE
 from hardware import environment
 from hostler.keys import Key, Scope, digest_of, new_secret
 from hostler.keys_file import changing
@@ -34,7 +34,7 @@ from server_process import ServerProcess
 PROCESSES = Path(__file__).with_name("gateway_processes.py")
 START_TIMEOUT_S = 60
 BARE, GATEWAY, OPEN = "bare", "gateway", "open"
-"""The servers; the last one is a gateway without keys and limits."""
+"""The servers; the last one is a gateway without keys and limits. `CHECKED` is a route of the first one."""
 NUM_KEYS = 20
 """Of the gateway's file. Each request's key is compared with all of them."""
 PATH = "/v1/chat/completions"
@@ -88,17 +88,18 @@ class Servers:
         self._stack.close()
 
     def target(self, server: str, kind: str) -> Target:
-        path = f"/{kind}" if server == BARE else PATH
+        port = self._ports[_process_of(server)]
+        path = {BARE: f"/{kind}", CHECKED: f"/{CHECKED}"}.get(server, PATH)
         content = msgspec.json.encode(body_of(kind))
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: {HOST}:{self._ports[server]}\r\nAuthorization: Bearer {self._secret}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nAuthorization: Bearer {self._secret}\r\n"
             "User-Agent: bench\r\nAccept: */*\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(content)}\r\n\r\n"
         )
-        return Target(self._ports[server], head.encode() + content)
+        return Target(port, head.encode() + content)
 
     def process(self, server: str) -> psutil.Process:
-        return self._processes[server].tree
+        return self._processes[_process_of(server)].tree
 
     def _start(self, stack: ExitStack, server: str, role: str, *arguments: object) -> None:
         port = self._ports[server]
@@ -115,6 +116,10 @@ class Servers:
         )
         answer.raise_for_status()
         return answer.content
+
+
+def _process_of(server: str) -> str:
+    return BARE if server == CHECKED else server
 
 
 def body_of(kind: str) -> dict[str, Any]:
@@ -161,19 +166,24 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 def measure_all(servers: Servers, arguments: argparse.Namespace) -> list[Slice]:
-    """Neighbours in time are the three servers under the same load; their order is reversed in every second round."""
+    """Neighbours in time are the servers under the same load; their order is reversed in every second round."""
     slices: list[Slice] = []
     for number in range(arguments.rounds):
-        order = (BARE, GATEWAY, OPEN) if number % 2 == 0 else (OPEN, GATEWAY, BARE)
         for kind in TOKENS:
+            order = servers_of(kind)[:: 1 if number % 2 == 0 else -1]
             for num_connections in arguments.connections:
                 slices += [measure(servers, number, server, kind, num_connections, arguments.slice) for server in order]
     return slices
 
 
+def servers_of(kind: str) -> tuple[str, ...]:
+    return (CHECKED, BARE, GATEWAY, OPEN) if kind == WHOLE else (BARE, GATEWAY, OPEN)
+
+
 def spread(values: Iterable[float]) -> dict[str, float]:
+    """Nothing of nothing."""
     known = sorted(values)
-    return {"min": known[0], "median": statistics.median(known), "max": known[-1]}
+    return {"min": known[0], "median": statistics.median(known), "max": known[-1]} if known else {}
 
 
 def summarise(slices: list[Slice]) -> list[dict[str, Any]]:
@@ -182,7 +192,7 @@ def summarise(slices: list[Slice]) -> list[dict[str, Any]]:
     loads = dict.fromkeys((each.kind, each.num_connections) for each in slices)
     for kind, num_connections in loads:
         of_load = [each for each in slices if (each.kind, each.num_connections) == (kind, num_connections)]
-        by_server = {name: [each for each in of_load if each.server == name] for name in (BARE, GATEWAY, OPEN)}
+        by_server = {name: [each for each in of_load if each.server == name] for name in servers_of(kind)}
         rates = {name: [each.per_second for each in found] for name, found in by_server.items()}
         cpu_us = {name: [each.server_cpu_us for each in found] for name, found in by_server.items()}
         pairs = list(zip(rates[BARE], rates[GATEWAY], rates[OPEN], strict=True))
@@ -193,6 +203,9 @@ def summarise(slices: list[Slice]) -> list[dict[str, Any]]:
                 "per_second": {name: spread(found) for name, found in rates.items()},
                 "server_cpu_us": {name: spread(found) for name, found in cpu_us.items()},
                 "ratio": spread(gateway / bare for bare, gateway, _ in pairs),
+                "checked_ratio": spread(
+                    checked / bare for checked, bare in zip(rates.get(CHECKED, ()), rates[BARE], strict=False)
+                ),
                 "open_ratio": spread(opened / bare for bare, _, opened in pairs),
                 "keys_and_limits_us": spread((1 / gateway - 1 / opened) * 1e6 for _, gateway, opened in pairs),
                 "keys_and_limits_cpu_us": spread(
@@ -207,17 +220,20 @@ def summarise(slices: list[Slice]) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| answers | connections | route, per s | gateway, per s | ratio: min, median, max | keys and limits add |",
-        "|---|---|---|---|---|---|",
+        "| answers | connections | route, per s | gateway, per s | ratio: min, median, max | of the checking route"
+        " | keys and limits add |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         rates, ratio, added = row["per_second"], row["ratio"], row["keys_and_limits_us"]
         unit = UNITS[row["kind"]]
-        added_text = f"{added['median'] / 1000:.3f} ms" if row["kind"] == WHOLE else ""
+        is_whole = row["kind"] == WHOLE
+        added_text = f"{added['median'] / 1000:.3f} ms" if is_whole else ""
+        checked_text = f"{row['checked_ratio']['median']:.2f}" if is_whole else ""
         lines.append(
             f"| {row['kind']} | {row['connections']} | {rates[BARE]['median']:.0f} {unit}"
             f" | {rates[GATEWAY]['median']:.0f} | {ratio['min']:.2f} {ratio['median']:.2f} {ratio['max']:.2f}"
-            f" | {added_text} |"
+            f" | {checked_text} | {added_text} |"
         )
     return "\n".join(lines) + "\n"
 

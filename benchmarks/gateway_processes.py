@@ -17,9 +17,11 @@ from hostler.gateway import Configuration, Gateway, Occasions
 from hostler.gateway_server import loop_factory, uvicorn_config
 from hostler.lifecycle.manager import ModelManager
 from hostler.logs import configure_logging
+from hostler.protocol.openai_chat import ChatCompletionRequest
 from hostler.registry import load_registry
 from hostler.runtime import listen
 from hostler.server.app import create_app
+from hostler.server.json_body import parse_json, validated
 from hostler.testing.estimator import FakeEstimator, NoGpus
 from hostler.watching import FileWatch
 from hostler.yaml_file import YamlFile
@@ -37,6 +39,8 @@ LIMITS = {
 
 WHOLE, STREAMED, STEPPED = "whole", "streamed", "stepped"
 """Kinds of answers; what the bare route sends of each lies in a file of that name."""
+CHECKED = "checked"
+"""A bare route of whole answers that reads its request's body as the gateway does, and does nothing else."""
 
 
 async def serve_gateway(port: int, keys_file: Path | None) -> None:
@@ -63,6 +67,10 @@ async def serve_bare(port: int, answers: Path) -> None:
         await request.body()
         return Response(body, media_type="application/json")
 
+    async def checked(request: Request) -> Response:
+        validated(parse_json(await request.body()), ChatCompletionRequest)
+        return Response(body, media_type="application/json")
+
     async def streamed(request: Request) -> Response:
         await request.body()
         return StreamingResponse(at_once(events[STREAMED]), media_type="text/event-stream")
@@ -71,7 +79,7 @@ async def serve_bare(port: int, answers: Path) -> None:
         await request.body()
         return StreamingResponse(step_by_step(events[STEPPED]), media_type="text/event-stream")
 
-    routes = {WHOLE: whole, STREAMED: streamed, STEPPED: stepped}
+    routes = {WHOLE: whole, CHECKED: checked, STREAMED: streamed, STEPPED: stepped}
     app = Starlette(routes=[Route(f"/{kind}", route, methods=["POST"]) for kind, route in routes.items()])
     with listen(HOST, port) as listener:
         await uvicorn.Server(uvicorn_config(app, Settings())).serve(sockets=[listener])

@@ -1,7 +1,21 @@
 """A controller whose questions are answered at once and whose notes are kept apart, for scenes."""
 
+from dataclasses import replace
+
 from hostler.lifecycle.controller import Controller
-from hostler.lifecycle.events import Effect, EstimateNeed, Event, NeedEstimated, Note, Profile
+from hostler.lifecycle.events import (
+    Acquire,
+    Effect,
+    EstimateNeed,
+    Event,
+    GrantLease,
+    LoadSucceeded,
+    NeedEstimated,
+    Note,
+    Profile,
+    RefuseWaiter,
+    StartLoad,
+)
 from hostler.lifecycle.ledger import HOST, PLACES, Need
 from hostler.lifecycle.limits import Limits
 from hostler.lifecycle.policy import Option
@@ -57,3 +71,19 @@ class DrivenController:
                 else:
                     effects.append(effect)
         return effects
+
+
+def make_controller(num_places: int = 1, max_waiting_per_model: int = 4) -> DrivenController:
+    return DrivenController(num_places, limits=replace(LIMITS, max_waiting_per_model=max_waiting_per_model))
+
+
+def load(controller: DrivenController, model_id: str, waiter_id: int, now: float = 0.0) -> None:
+    """Bring a model in, with a lease for `waiter_id`."""
+    assert controller.handle(Acquire(waiter_id, model_id), now) == [StartLoad(model_id, 1, controller.option(model_id))]
+    assert controller.handle(LoadSucceeded(model_id, 1), now) == [GrantLease(waiter_id, model_id, 1)]
+
+
+def only_error(effects: list[Effect]) -> Exception:
+    (effect,) = effects
+    assert isinstance(effect, RefuseWaiter)
+    return effect.error
