@@ -90,6 +90,8 @@ def create_app(
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        # Requests are traced and measured by what is built here; FastAPI would do it a second time.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         dependencies=[Depends(require_access)],
         middleware=_middleware(
             settings, services.drain, None if server_metrics is None else server_metrics.requests, tracer
