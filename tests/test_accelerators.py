@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import pytest
@@ -41,3 +42,26 @@ async def test_what_is_free_is_asked_anew_and_told_in_torchs_order(monkeypatch: 
     await gpus.probe()
     monkeypatch.setattr(accelerators, "ask_nvml", lambda: [replace(A, memory_free_bytes=7), B])
     assert await gpus.free_bytes() == [2**29, 7], "the last that was heard of the one that is silent"
+
+
+async def test_a_driver_that_hangs_is_asked_once_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(accelerators, "ask_nvml", lambda: [A])
+    gpus = Gpus()
+    await gpus.probe()
+    gets_on, asked = threading.Event(), []
+
+    def hang() -> list[Gpu]:
+        asked.append(1)
+        gets_on.wait()
+        return [replace(A, memory_free_bytes=7)]
+
+    monkeypatch.setattr(accelerators, "ask_nvml", hang)
+    monkeypatch.setattr(accelerators, "ANSWER_TIMEOUT_S", 0.01)
+    try:
+        assert [await gpus.free_bytes() for _ in range(3)] == [[2**29]] * 3
+        assert asked == [1]
+    finally:
+        gets_on.set()
+    monkeypatch.setattr(accelerators, "ANSWER_TIMEOUT_S", 30)
+    assert await gpus.free_bytes() == [7]

@@ -5,6 +5,9 @@ import logging
 import os
 from dataclasses import dataclass
 
+ANSWER_TIMEOUT_S = 2.0
+"""For a driver that is awake."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -22,6 +25,8 @@ class Gpus:
 
     def __init__(self) -> None:
         self.visible: list[Gpu] = []
+        self._asking: asyncio.Future[list[Gpu]] | None = None
+        """What was asked last, of a driver that may never answer: it is not asked again before it has."""
 
     async def probe(self) -> None:
         """Find them, off the event loop: the driver may take seconds to wake up."""
@@ -29,8 +34,12 @@ class Gpus:
 
     async def free_bytes(self) -> list[int]:
         """Of each of `visible`, what no process has taken now; of one that does not answer any more, what it had."""
-        asked = await asyncio.to_thread(ask_nvml) if self.visible else []
-        now = {gpu.uuid: gpu.memory_free_bytes for gpu in asked}
+        if not self.visible:
+            return []
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(asyncio.to_thread(ask_nvml))
+        answered, _ = await asyncio.wait({self._asking}, timeout=ANSWER_TIMEOUT_S)
+        now = {gpu.uuid: gpu.memory_free_bytes for asking in answered for gpu in asking.result()}
         return [now.get(gpu.uuid, gpu.memory_free_bytes) for gpu in self.visible]
 
 
