@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { feed } from "./event-feed.js";
 
-const KINDS = { load_failed: "load failed", short: "short of memory" };
+const KINDS = { load_failed: "load failed", short: "low memory" };
 
 export class EventLog {
   constructor() {
