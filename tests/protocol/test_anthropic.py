@@ -78,6 +78,13 @@ def test_every_field_may_be_null() -> None:
     assert read(**nulls | {"model": "m", "max_tokens": 9, "messages": [HI]}).prompt() == read().prompt()
 
 
+def test_every_level_of_effort_is_taken() -> None:
+    levels = [level for part in get_args(get_type_hints(OutputConfigParam)["effort"]) for level in get_args(part)]
+    assert "low" in levels
+    for level in levels:
+        assert read(output_config={"effort": level}).prompt().reasoning.effort is not None
+
+
 def test_options_are_the_clients() -> None:
     assert set(OutputOptions.model_fields) == set(get_type_hints(OutputConfigParam))
     for params in (
