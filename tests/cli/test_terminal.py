@@ -98,7 +98,7 @@ def test_ctrl_c_stops_an_answer_and_not_the_conversation(server: StubServer, tmp
         assert server.hung_up.wait(60)
         terminal.wait_for("stopped")
         terminal.write("/model ll\t\r")  # Tab completes it
-        terminal.wait_for("llama-3.2-1b-instruct\n")
+        terminal.wait_for("llama-3.2-1b-instruct\n>>>")  # or the end would come while the terminal changes hands
         terminal.write("\x04")
         assert terminal.wait() == 0
     history = tmp_path / "hostler" / "chat_history"
