@@ -354,7 +354,10 @@ def build_tiny_model(family: str, folder: Path, *, seed: int = 0) -> Path:
     for name, token_id in ids.items():
         setattr(config, name, token_id)
     auto_class = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    model = auto_class.from_config(config, dtype=torch.float32)
+    with torch.random.fork_rng(devices=[]):
+        # What is added to below may be drawn itself, such as the decays of state-space models.
+        torch.manual_seed(_FIRST_SEED + seed)
+        model = auto_class.from_config(config, dtype=torch.float32)
     _draw_weights(model, seed)
     decoder_start = getattr(config, "decoder_start_token_id", None)
     model.generation_config = GenerationConfig(
