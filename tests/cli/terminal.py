@@ -19,11 +19,12 @@ TIMEOUT_S = 60.0
 """Far above what anything here takes; only what hangs comes to it."""
 
 _AS_OWN_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-"""Only a controlling terminal turns Ctrl-C into a signal."""
+"""Only a controlling terminal turns Ctrl-C into a signal, and what a shell runs behind its prompt ignores it."""
 _CONTROL = re.compile(
     r"\x1b\[([?\d;]*)([A-Za-z])|\x1b[()][A-Z0-9]|\x1b[=>]|([\r\n\b])|([^\x00-\x1f\x7f]+)|[\x00-\x1f\x7f]"
 )
