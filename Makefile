@@ -4,6 +4,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 DEFAULT_MODEL ?= smollm2-135m
 FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 0
 FUZZ_TARGETS ?=
 TEST_JOBS ?= 2
 # Settings reach the server as environment variables, given to make or set outside.
@@ -16,6 +17,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PINS := pyproject.toml constraints.txt Makefile
 
 QUICK := "not long and not clients and not browser"
+# With the quick tests that hypothesis finds examples for: other ones than those of each run.
+LONG := "long or (hypothesis and not clients and not browser)"
 
 .PHONY: help serve test test-long fuzz test-clients test-browser check coverage format docs docs-serve reference clean
 .DELETE_ON_ERROR:
@@ -60,10 +63,10 @@ coverage: $(VENV)/.stamp-dev
 	$(BIN)/pytest -m $(QUICK) --cov --cov-report=term:skip-covered
 
 test-long: $(VENV)/.stamp-dev
-	$(BIN)/pytest -m long --timeout 3600
+	$(BIN)/pytest -m $(LONG) --hypothesis-profile searching --timeout 3600
 
 fuzz: $(VENV)/.stamp-dev
-	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) $(FUZZ_TARGETS)
 
 test-clients: $(VENV)/.stamp-dev
 	$(BIN)/pytest -m clients --timeout 900
