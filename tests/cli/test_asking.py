@@ -94,7 +94,13 @@ def test_a_comparison_shows_each_answer_with_its_timings_or_its_error(run: Run, 
 def test_a_comparison_of_a_chat_is_json_for_programs(run: Run, seen: list[httpx2.Request]) -> None:
     result = run("compare", "Hi", "--model", "a", "--model", "b", "--chat", "--temperature", "0", "--json")
     assert json.loads(result.stdout) == [ANSWERED, FAILED]
-    assert body_of(seen[0]) == {"models": ["a", "b"], "message": "Hi", "max_new_tokens": 100, "temperature": 0.0}
+    assert body_of(seen[0]) == {
+        "models": ["a", "b"],
+        "message": "Hi",
+        "max_new_tokens": 100,
+        "temperature": 0.0,
+        "stream": True,
+    }
 
 
 def test_a_comparison_of_no_model_explains_itself(run: Run) -> None:

@@ -201,7 +201,7 @@ COMPARED = {
 NUMBERS = ("prompt_tokens", "completion_tokens", "load_s", "ttft_s", "total_s", "tokens_per_second")
 FAILED = COMPARED | dict.fromkeys(("answer", "finish_reason", *NUMBERS)) | {"model_id": "opt", **DIED}
 PIECE = {"model_id": "gpt2", "text": " there", "finish_reason": "stop"}
-STREAMED_COMPARISON = ": opt loading\n\n" + events(PIECE, COMPARED, FAILED, "[DONE]")
+STREAMED_COMPARISON = ": opt: loading\n\n" + events(PIECE, COMPARED, FAILED, "[DONE]")
 
 
 async def test_a_comparison_is_one_request_in_both_clients() -> None:
@@ -221,15 +221,19 @@ async def test_a_comparison_is_one_request_in_both_clients() -> None:
     ]
 
 
-async def test_a_streamed_comparison_gives_text_and_then_the_answers() -> None:
+async def test_a_streamed_comparison_gives_waits_text_and_then_the_answers() -> None:
+    waits: list[str] = []
     with blocking(lambda _: httpx2.Response(200, text=STREAMED_COMPARISON)) as client:
         stream = client.stream_compare(["gpt2", "opt"], "Hi")
+        stream.on_wait = waits.append
         assert list(stream) == [PIECE]
         assert stream.answers == [COMPARED, FAILED]
     async with asynchronous(lambda _: httpx2.Response(200, text=STREAMED_COMPARISON)) as async_client:
         async with async_client.stream_compare(["gpt2", "opt"], "Hi") as async_stream:
+            async_stream.on_wait = waits.append
             assert [piece async for piece in async_stream] == [PIECE]
         assert async_stream.answers == [COMPARED, FAILED]
+    assert waits == ["opt: loading"] * 2
 
 
 def test_a_comparison_that_was_cut_off_has_no_answers() -> None:

@@ -167,15 +167,19 @@ def compare(
     from hostler.cli import comparing
     from hostler.cli.consoles import plain_console
     from hostler.cli.servers import connect
+    from hostler.cli.waiting import WaitLine
 
     options = sampling_options(max_new_tokens, temperature, seed)
     text, message = (None, prompt) if is_message else (prompt, None)
-    with connect(url, api_key) as server:
+    with (
+        connect(url, api_key) as server,
+        WaitLine() as line,
+        server.stream_compare(models, text, message=message, **options) as stream,
+    ):
         if as_json:
-            typer.echo(to_json(server.compare(models, text, message=message, **options)))
-            return
-        with server.stream_compare(models, text, message=message, **options) as stream:
-            comparing.show(stream, models, plain_console())
+            typer.echo(to_json(comparing.read_all(stream, models, line)))
+        else:
+            comparing.show(stream, models, plain_console(), line)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Several answers to one prompt: side by side where the terminal is wide enough, else one after the other."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -8,29 +9,60 @@ from rich.table import Table
 from rich.text import Text
 
 from hostler.cli.consoles import is_live
+from hostler.cli.waiting import WaitLine
 from hostler.client import ComparisonStream
-from hostler.protocol.model_answers import ComparedAnswer
+from hostler.protocol.model_answers import ComparedAnswer, ComparedText
 
 MIN_COLUMN_WIDTH = 36
 """Narrower, prose is harder to read than one answer after the other."""
 
 
-def show(stream: ComparisonStream, models: Sequence[str], console: Console) -> None:
-    """Print the answers as they come where they can stand side by side, else each when all are there."""
-    has_columns = is_live(console) and console.width // len(models) >= MIN_COLUMN_WIDTH
-    texts: dict[str, str] = {}
-    if not has_columns:
-        for _ in stream:
-            pass
-        console.print("\n\n".join(map(lines, in_order(stream.answers, models))), soft_wrap=not is_live(console))
+def show(stream: ComparisonStream, models: Sequence[str], console: Console, line: WaitLine) -> None:
+    """Print the answers as they come where they can stand side by side, else each when all are there.
+
+    What a model is waited for stands in its answer's place until that begins, or in `line`.
+    """
+    if not (is_live(console) and console.width // len(models) >= MIN_COLUMN_WIDTH):
+        answers = read_all(stream, models, line)
+        console.print("\n\n".join(map(lines, answers)), soft_wrap=not is_live(console))
         return
-    waits = Text(f"{', '.join(models)}: no answer yet", "dim")
-    with Live(waits, console=console, auto_refresh=True, transient=True) as live:
+    unfinished = Unfinished(models)
+    stream.on_wait = unfinished.wait
+    with Live(unfinished, console=console, transient=True):
         for piece in stream:
-            texts[piece["model_id"]] = texts.get(piece["model_id"], "") + piece["text"]
-            live.update(columns({model_id: (model_id, text) for model_id, text in texts.items()}))
-    answers = {answer["model_id"]: (heading_of(answer), text_of(answer)) for answer in in_order(stream.answers, models)}
-    console.print(columns(answers))
+            unfinished.add(piece)
+    answers = in_order(stream.answers, models)
+    console.print(columns({answer["model_id"]: (heading_of(answer), text_of(answer)) for answer in answers}))
+
+
+class Unfinished:
+    """What has come of each answer so far, and what those wait for that have not begun."""
+
+    def __init__(self, models: Sequence[str]) -> None:
+        self._nothing = f"{', '.join(models)}: no answer yet"
+        self._waits: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
+
+    def wait(self, told: str) -> None:
+        """As the server says it: the model's id before its wait."""
+        model_id, _, self._waits[model_id] = told.partition(": ")
+
+    def add(self, piece: ComparedText) -> None:
+        self._texts[piece["model_id"]] = self._texts.get(piece["model_id"], "") + piece["text"]
+
+    def __rich__(self) -> Table | Text:
+        shown = self._waits | self._texts
+        if not shown:
+            return Text(self._nothing, "dim")
+        return columns({model_id: (model_id, text) for model_id, text in shown.items()})
+
+
+def read_all(stream: ComparisonStream, models: Sequence[str], line: WaitLine) -> list[ComparedAnswer]:
+    """The answers, as the models were named. Meanwhile `line` tells what they wait for."""
+    stream.on_wait = line.tell
+    deque(stream, maxlen=0)
+    line.clear()
+    return in_order(stream.answers, models)
 
 
 def columns(answers: Mapping[str, tuple[str, str]]) -> Table:

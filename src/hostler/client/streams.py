@@ -24,7 +24,6 @@ class AnswerReader(Generic[Answer]):
         self._answer_type = answer_type
         self.answer: Answer | None = None
         """The whole answer, once its event has come."""
-        self.on_wait: OnWait | None = None
 
     def read(self, line: str) -> StreamedText | None:
         """The piece of text in a line; `None` when there is none in it.
@@ -32,8 +31,6 @@ class AnswerReader(Generic[Answer]):
         Raises:
             HostlerError: the server failed on the way.
         """
-        if line.startswith(":") and self.on_wait is not None:
-            self.on_wait(line.removeprefix(":").strip())
         content = _data_of(line)
         if content in (b"", _DONE):
             return None
@@ -82,6 +79,11 @@ class ComparisonReader:
         if not self._is_complete:
             raise ServiceError("the stream has not come to its end: some of the models have not answered")
         return list(self._answers)
+
+
+def wait_in(line: str) -> str:
+    """What the answer waits for, where a line says so; else empty."""
+    return line.removeprefix(":").strip() if line.startswith(":") else ""
 
 
 def read_event(line: str) -> ModelEvent | None:

@@ -10,7 +10,7 @@ from typing import Generic, Self, TypeVar
 
 from hostler.client.asynchronous.transport import AsyncTransport
 from hostler.client.calls import Answer, Call
-from hostler.client.streams import AnswerReader, ComparisonReader, OnWait, read_event
+from hostler.client.streams import AnswerReader, ComparisonReader, OnWait, read_event, wait_in
 from hostler.client.transcript import Transcript, Turn
 from hostler.errors import HostlerError
 from hostler.protocol.model_answers import CompareAnswer, ComparedAnswer, ComparedText
@@ -26,6 +26,8 @@ class AsyncLineStream(Generic[Piece]):
 
     def __init__(self, transport: AsyncTransport, call: Call[Whole], read: Callable[[str], Piece | None]) -> None:
         """`read`: what a line says; `None` where that is nothing."""
+        self.on_wait: OnWait | None = None
+        """`None`: nobody is told."""
         self._opening = transport.open(call)
         self._read = read
         self._open = AsyncExitStack()
@@ -35,6 +37,8 @@ class AsyncLineStream(Generic[Piece]):
             response = await self._open.enter_async_context(self._opening)
             try:
                 async for line in response.aiter_lines():
+                    if self.on_wait is not None and (wait := wait_in(line)):
+                        self.on_wait(wait)
                     if (piece := self._read(line)) is not None:
                         yield piece
             except HostlerError as error:
@@ -57,15 +61,6 @@ class AsyncAnswerStream(AsyncLineStream[StreamedText], Generic[Answer]):
     def __init__(self, transport: AsyncTransport, call: Call[Answer]) -> None:
         self._reader = AnswerReader(call.answer_type)
         super().__init__(transport, call.streamed(), self._reader.read)
-
-    @property
-    def on_wait(self) -> OnWait | None:
-        """`None`: nobody is told."""
-        return self._reader.on_wait
-
-    @on_wait.setter
-    def on_wait(self, on_wait: OnWait | None) -> None:
-        self._reader.on_wait = on_wait
 
     @property
     def answer(self) -> Answer:

@@ -11,7 +11,7 @@ from typing import Generic, Self, TypeVar
 
 from hostler.client.blocking.transport import Transport
 from hostler.client.calls import Answer, Call
-from hostler.client.streams import AnswerReader, ComparisonReader, OnWait, read_event
+from hostler.client.streams import AnswerReader, ComparisonReader, OnWait, read_event, wait_in
 from hostler.client.transcript import Transcript, Turn
 from hostler.errors import HostlerError
 from hostler.protocol.model_answers import CompareAnswer, ComparedAnswer, ComparedText
@@ -27,6 +27,8 @@ class LineStream(Generic[Piece]):
 
     def __init__(self, transport: Transport, call: Call[Whole], read: Callable[[str], Piece | None]) -> None:
         """`read`: what a line says; `None` where that is nothing."""
+        self.on_wait: OnWait | None = None
+        """`None`: nobody is told."""
         self._opening = transport.open(call)
         self._read = read
         self._open = ExitStack()
@@ -36,6 +38,8 @@ class LineStream(Generic[Piece]):
             response = self._open.enter_context(self._opening)
             try:
                 for line in response.iter_lines():
+                    if self.on_wait is not None and (wait := wait_in(line)):
+                        self.on_wait(wait)
                     if (piece := self._read(line)) is not None:
                         yield piece
             except HostlerError as error:
@@ -58,15 +62,6 @@ class AnswerStream(LineStream[StreamedText], Generic[Answer]):
     def __init__(self, transport: Transport, call: Call[Answer]) -> None:
         self._reader = AnswerReader(call.answer_type)
         super().__init__(transport, call.streamed(), self._reader.read)
-
-    @property
-    def on_wait(self) -> OnWait | None:
-        """`None`: nobody is told."""
-        return self._reader.on_wait
-
-    @on_wait.setter
-    def on_wait(self, on_wait: OnWait | None) -> None:
-        self._reader.on_wait = on_wait
 
     @property
     def answer(self) -> Answer:
