@@ -183,8 +183,11 @@ def test_a_wrong_line_of_an_entry_is_named(tmp_path: Path, line: str, expected: 
         (f"models:\n  a/b:\n    {ENTRY}\n", "line 2: models.a/b: an id has letters"),
         (f"models:\n  -a:\n    {ENTRY}\n", "line 2: models.-a: an id has letters"),
         (f"modles:\n  tiny:\n    {ENTRY}\n", "line 1: modles: is neither 'models' nor 'settings'"),
-        ("models:\n  tiny:\n    name: org/tiny\n", "line 2: models.tiny.type: Field required"),
-        ("models:\n  tiny:\n    name: ../etc\n", "line 3: models.tiny.name:"),
+        ("models:\n  tiny:\n    name: org/tiny\n", "line 2: models.tiny.type: is missing"),
+        (
+            "models:\n  tiny:\n    name: ../etc\n",
+            "line 3: models.tiny.name: must be a name of the hub such as 'owner/name'",
+        ),
         (f"models:\n  tiny:\n    {ENTRY.replace('text', 'chat')}\n", "line 4: models.tiny.type:"),
         (f"models:\n  tiny:\n    {ENTRY.replace('64', '0')}\n", "line 7: models.tiny.max_length:"),
     ],
@@ -194,6 +197,38 @@ def test_a_file_that_is_no_registry_is_refused(tmp_path: Path, text: str, expect
         registry_of(tmp_path, text)
 
     assert expected in caught.value.message
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    entry = ENTRY.replace("\n    ", ", ")
+    with pytest.raises(ConfigError) as caught:
+        registry_of(
+            tmp_path,
+            f"""\
+models:
+  a b: {{{entry}}}
+  typo: {{{entry.replace("type:", "typ:")}, max_num_seqs: 0, source: {{folder: x, fiel: y.gguf}}}}
+  good: {{{entry}}}
+  short: {{{entry.replace(", max_length: 64", "")}, source: {{package: "a-b", file: y.gguf}}}}
+  text: conversational
+""",
+        )
+    assert [line.removeprefix(f"{tmp_path / 'models.yaml'}, ") for line in caught.value.message.splitlines()] == [
+        "line 2: models.a b: an id has letters, digits, '.', '_' and '-' only, 128 at most, and starts with no sign",
+        "line 3: models.typo.source.fiel: is not a key of source; did you mean 'file'?",
+        "line 3: models.typo.max_num_seqs: Input should be greater than 0",
+        "line 3: models.typo.typ: is not a key of a model; did you mean 'type'?",
+        "line 5: models.short.max_length: is missing",
+        "line 5: models.short.source.package: must be the name that a Python package is imported by",
+        "line 6: models.text: must be a mapping with name, type, size, description and max_length",
+    ]
+
+
+def test_of_very_much_that_is_wrong_the_first_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        registry_of(tmp_path, "models:\n" + "".join(f"  m{number}: 1\n" for number in range(30)))
+    assert len(caught.value.message.splitlines()) == 11
+    assert caught.value.message.endswith("and 20 more")
 
 
 def test_a_number_is_a_size_too(tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """The registry: which models there are, read from one YAML file."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from hostler.config import Bytes, KeepAlive, Settings, TorchDtype, UserPath, in_force, load_settings
-from hostler.errors import ModelNotFoundError
+from hostler.errors import ConfigError, ModelNotFoundError
 from hostler.struct import Struct
 from hostler.suggestions import did_you_mean, nearest
 from hostler.types import ModelType
@@ -22,6 +23,8 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)
 
 _MAX_HUB_NAME_LENGTH = 96
 """The hub's own limit."""
+_MAX_PROBLEMS = 10
+"""Told of one file at once."""
 
 
 class HubSource(Struct, frozen=True, tag="hub"):
@@ -87,16 +90,33 @@ class ModelSpec(Struct, frozen=True):
     """Idle seconds before it leaves, infinity: for ever. `None`: as the settings have it."""
 
 
+def _checked_hub_name(name: str) -> str:
+    if not _HUB_NAME.fullmatch(name):
+        raise ValueError("must be a name of the hub such as 'owner/name'; a folder of this machine is a source.folder")
+    return name
+
+
+def _checked_package(name: str) -> str:
+    if not all(map(str.isidentifier, name.split("."))):
+        raise ValueError("must be the name that a Python package is imported by")
+    return name
+
+
+HubName = Annotated[
+    str, AfterValidator(_checked_hub_name), Field(json_schema_extra={"pattern": f"^{_HUB_NAME.pattern}$"})
+]
+
+
 class SourceEntry(BaseModel):
     """`source:` of a model: exactly one of `hub`, `folder` and `package`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    hub: Annotated[str, Field(pattern=f"^{_HUB_NAME.pattern}$")] | None = None
+    hub: HubName | None = None
     """Another repository of the hub."""
     folder: UserPath | None = None
     """A folder as `save_pretrained` writes it, relative to the registry file."""
-    package: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*$")] | None = None
+    package: Annotated[str, AfterValidator(_checked_package)] | None = None
     """An installed Python package, which is located and never imported; where it is missing, the hub is asked for
     `name`."""
     file: Annotated[str, Field(min_length=1)] | None = None
@@ -120,7 +140,7 @@ class ModelEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
-    name: Annotated[str, Field(pattern=f"^{_HUB_NAME.pattern}$")]
+    name: HubName
     """Hugging Face id; the model answers to it as well as to its own."""
     type: ModelType
     """What the model is offered for. Which class loads it is read from its `config.json`."""
@@ -284,7 +304,7 @@ def load_registry(file: YamlFile, settings: Settings) -> Registry:
     """Build the registry of a file.
 
     Raises:
-        ConfigError: an entry cannot be used; names file, line and key.
+        ConfigError: entries cannot be used; for each problem a line that names file, line and key.
     """
     for key in file.content:
         if key not in ("models", "settings"):
@@ -292,29 +312,48 @@ def load_registry(file: YamlFile, settings: Settings) -> Registry:
     models = file.content.get("models")
     if not isinstance(models, dict) or not models:
         raise file.error(("models",), "must be a mapping of at least one model id to its entry")
-    return Registry(
-        {str(model_id): _read_entry(file, str(model_id), models[model_id], settings) for model_id in models}
-    )
+    specs: dict[str, ModelSpec] = {}
+    problems: list[str] = []
+    for model_id, entry in models.items():
+        try:
+            specs[str(model_id)] = _read_entry(entry, str(model_id), file.path, settings)
+        except ValidationError as exc:
+            problems += _explain(file, str(model_id), exc.errors(include_url=False))
+        except ValueError as exc:
+            problems.append(file.error(("models", str(model_id)), str(exc)).message)
+    if problems:
+        more = [f"and {len(problems) - _MAX_PROBLEMS} more"] if len(problems) > _MAX_PROBLEMS else []
+        raise ConfigError("\n".join((*problems[:_MAX_PROBLEMS], *more)))
+    return Registry(specs)
 
 
 def _own_or(own: T | None, default: T) -> T:
     return default if own is None else own
 
 
-def _read_entry(file: YamlFile, model_id: str, entry: Any, settings: Settings) -> ModelSpec:
-    at = ("models", model_id)
+def _read_entry(entry: Any, model_id: str, path: Path, settings: Settings) -> ModelSpec:
+    """
+    Raises:
+        ValueError: it is none. A `ValidationError` where parts of it are wrong.
+    """
     if not _MODEL_ID.fullmatch(model_id):
-        raise file.error(at, "an id has letters, digits, '.', '_' and '-' only, 128 at most, and starts with no sign")
+        raise ValueError("an id has letters, digits, '.', '_' and '-' only, 128 at most, and starts with no sign")
     if not isinstance(entry, dict):
-        raise file.error(at, "must be a mapping with name, type, size, description and max_length")
-    for key in entry:
-        if str(key) not in ModelEntry.model_fields:
-            raise file.error(
-                (*at, str(key)), f"is not a key of a model{did_you_mean(str(key), ModelEntry.model_fields)}"
-            )
-    try:
-        return ModelEntry.model_validate(entry).spec(model_id, settings, file.path.absolute().parent)
-    except ValidationError as exc:
-        error = exc.errors(include_url=False)[0]
-        where = tuple(part for part in error["loc"] if isinstance(part, str | int))
-        raise file.error((*at, *where), error["msg"].removeprefix("Value error, ")) from exc
+        raise ValueError("must be a mapping with name, type, size, description and max_length")
+    entry = {str(key): value for key, value in entry.items()}
+    return ModelEntry.model_validate(entry).spec(model_id, settings, path.absolute().parent)
+
+
+def _explain(file: YamlFile, model_id: str, errors: Sequence[ErrorDetails]) -> Iterator[str]:
+    """One line for each problem of an entry."""
+    has_unknown = any(error["type"] == "extra_forbidden" for error in errors)
+    for error in errors:
+        where, problem = error["loc"], error["msg"].removeprefix("Value error, ")
+        if error["type"] == "extra_forbidden":
+            owner, known = ("a model", ModelEntry) if len(where) == 1 else (str(where[-2]), SourceEntry)
+            problem = f"is not a key of {owner}{did_you_mean(str(where[-1]), known.model_fields)}"
+        elif error["type"] == "missing":
+            if has_unknown:  # under which the missing one is likely to stand
+                continue
+            problem = "is missing"
+        yield file.error(("models", model_id, *where), problem).message

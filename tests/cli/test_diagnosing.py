@@ -73,6 +73,12 @@ def test_an_unknown_model_is_an_error_with_the_nearest_names(registry_file: Path
     assert "local" in done.stderr
 
 
+def test_a_file_in_the_place_of_a_model_is_told_its_own(registry_file: Path) -> None:
+    done = CliRunner().invoke(app, ["check", str(registry_file)])
+    assert done.exit_code == 2
+    assert "a registry file is given with --config" in " ".join(done.stderr.split())
+
+
 def test_the_json_form_has_all_that_is_known(registry_file: Path) -> None:
     done = CliRunner().invoke(app, ["check", "local", "--config", str(registry_file), "--json"])
     content = json.loads(done.stdout)["local"]

@@ -31,6 +31,8 @@ def check(
     from hostler.cli import checking
     from hostler.cli.consoles import plain_console
 
+    if files := [name for name in models or [] if name.endswith((".yaml", ".yml"))]:
+        raise typer.BadParameter(f"{files[0]} is no model: a registry file is given with --config")
     checked = checking.check_models(config, models or [])
     if as_json:
         typer.echo(to_json(checking.record(checked)))
