@@ -65,6 +65,8 @@ def test_nothing_is_installed_where_all_is_there(machine: Machine) -> None:
 
     assert machine.run().returncode == 0
     assert machine.called() == [
+        "make .venv/.stamp-dev",
+        "make .venv/.stamp-docs",
         "make test",
         "make fuzz FUZZ_SECONDS=2 FUZZ_SEED=1",
         "make docs",
@@ -80,7 +82,19 @@ def test_what_is_missing_is_installed_before_anything_is_made(machine: Machine) 
 
     packages = " ".join(package for program, package in PROGRAMS.items() if program != "openssl")
     install = f"apt-get install -y -qq --no-install-recommends {packages}"
-    assert machine.called()[:3] == ["apt-get update -qq", install, "make test"]
+    assert machine.called()[:3] == ["apt-get update -qq", install, "make .venv/.stamp-dev"]
+
+
+def test_what_broke_off_while_it_was_fetched_is_fetched_once_more_and_a_test_is_not(machine: Machine) -> None:
+    for program in PROGRAMS:
+        machine.add(program)
+    for target, calls in ((".venv/.stamp-dev", 2), ("test", 1)):
+        machine.calls.write_text("")
+        machine.add("make", f'[ "$*" != {target} ]')
+
+        assert machine.run().returncode == 1
+        assert machine.called()[-calls:] == [f"make {target}"] * calls
+        assert machine.called().count(f"make {target}") == calls
 
 
 def test_who_is_not_root_asks_sudo(tmp_path: Path) -> None:
