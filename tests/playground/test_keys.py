@@ -84,6 +84,7 @@ async def test_a_key_without_admin_is_offered_nothing_that_changes_the_server(pa
         for action in ("Load", "Unload", "Pin"):
             await expect(page.get_by_role("button", name=action, exact=False).filter(visible=True)).to_have_count(0)
         await page.get_by_role("button", name="Plan tiny-chat").click()
+        await expect(page.get_by_role("dialog", name="Plan for tiny-chat")).to_contain_text("There is room for it")
         await expect(page.get_by_role("button", name="Load it")).to_have_count(0)
         await page.keyboard.press("Escape")
         await page.locator("#key-button").click()
