@@ -1,3 +1,4 @@
+import asyncio
 import threading
 from dataclasses import replace
 
@@ -49,17 +50,20 @@ async def test_a_driver_that_hangs_is_asked_once_and_holds_nobody_up(monkeypatch
     monkeypatch.setattr(accelerators, "ask_nvml", lambda: [A])
     gpus = Gpus()
     await gpus.probe()
-    gets_on, asked = threading.Event(), []
+    begun, gets_on, asked = threading.Event(), threading.Event(), []
 
     def hang() -> list[Gpu]:
         asked.append(1)
+        begun.set()
         gets_on.wait()
         return [replace(A, memory_free_bytes=7)]
 
     monkeypatch.setattr(accelerators, "ask_nvml", hang)
     monkeypatch.setattr(accelerators, "ANSWER_TIMEOUT_S", 0.01)
     try:
-        assert [await gpus.free_bytes() for _ in range(3)] == [[2**29]] * 3
+        assert await gpus.free_bytes() == [2**29]
+        assert await asyncio.to_thread(begun.wait, 30)
+        assert [await gpus.free_bytes() for _ in range(2)] == [[2**29]] * 2
         assert asked == [1]
     finally:
         gets_on.set()

@@ -51,7 +51,7 @@ def test_a_file_that_is_gone_is_waited_for(path: Path) -> None:
     file = FileWatch(path)
     path.unlink()
     assert [file.look() for _ in range(3)] == [False, False, False]
-    path.write_text("again")
+    path.write_text("once again")
     assert [file.look() for _ in range(3)] == [False, True, False]
 
 

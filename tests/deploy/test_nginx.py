@@ -83,12 +83,12 @@ async def test_a_client_that_hangs_up_ends_the_work_behind_the_proxy(tmp_path: P
 
 
 async def test_a_load_that_takes_longer_than_the_proxy_waits_is_kept_alive(tmp_path: Path) -> None:
-    changes = {READ_TIMEOUT: "proxy_read_timeout 1s;"}
+    changes = {READ_TIMEOUT: "proxy_read_timeout 3s;"}
     async with gateway(TALKATIVE) as running, proxied(tmp_path, running.port, changes) as client:
         loaded = running.launcher.model("tiny-chat").load_gate = asyncio.Event()
         whole = asyncio.create_task(client.post(CHAT_PATH, json=CHAT))
-        await expect_answer_after(8, client, loaded)
         # What says nothing meanwhile is cut off, so that the time was in force.
+        await expect_answer_after(8, client, loaded, until_cut=whole)
         cut = await whole
         assert (cut.status_code, cut.json()["code"]) == (504, "server_error")
         assert cut.json()["error"]["message"] == cut.json()["detail"]
@@ -103,13 +103,19 @@ async def test_a_load_that_takes_longer_than_nginx_waits_unless_told_is_not_cut(
         assert (await whole).status_code == 200
 
 
-async def expect_answer_after(num_comments: int, client: httpx2.AsyncClient, loaded: asyncio.Event) -> None:
-    """The load ends when a stream that waits for it has had so many comments."""
+async def expect_answer_after(
+    num_comments: int,
+    client: httpx2.AsyncClient,
+    loaded: asyncio.Event,
+    *,
+    until_cut: asyncio.Task[httpx2.Response] | None = None,
+) -> None:
+    """The load ends when a stream that waits for it has had so many comments, and another request its answer."""
     comments = 0
     async with client.stream("POST", CHAT_PATH, json=STREAM) as response:
         async for line in response.aiter_lines():
             comments += line.startswith(":")
-            if comments == num_comments:
+            if comments >= num_comments and (until_cut is None or until_cut.done()):
                 loaded.set()
     assert comments >= num_comments
     assert line == "" or line == "data: [DONE]"

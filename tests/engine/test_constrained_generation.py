@@ -40,6 +40,7 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if tiny.is_encoder_decoder:
         # Its own tokenizer has no braces, as that of T5 has none.
         tiny.tokenizer = request.getfixturevalue("gpt2").tokenizer
+        torch.manual_seed(0)
         tiny.model.resize_token_embeddings(len(tiny.tokenizer))
         tiny.model.generation_config.eos_token_id = tiny.tokenizer.eos_token_id
     return tiny

@@ -20,6 +20,9 @@ BATCH = 100
 """Requests that are added at once, more than run at a time."""
 MAX_GROWTH_BYTES = 8 * 2**20
 """A kilobyte kept of each request would be more; what allocators scatter is less."""
+NUM_TRIES = 3
+"""What is kept of requests shows each time; what else happens to the heap of a process that other tests have used does
+not."""
 
 
 def random_params(rng: random.Random) -> SamplingParams:
@@ -77,9 +80,12 @@ def test_memory_does_not_grow_with_the_number_of_requests(family: str, num_reque
     engine, rng = TinyEngine(model, cache_tokens=CACHE_TOKENS), random.Random(1)
     # Caches of tokenizers and libraries, and the allocators' arenas, find their size first.
     serve(engine, rng, num_requests // 2, is_causal=not model.is_encoder_decoder)
-    objects_before, bytes_before = count_objects()
-    serve(engine, rng, num_requests, is_causal=not model.is_encoder_decoder)
-    objects, num_bytes = count_objects()
+    for _ in range(NUM_TRIES):
+        objects_before, bytes_before = count_objects()
+        serve(engine, rng, num_requests, is_causal=not model.is_encoder_decoder)
+        objects, num_bytes = count_objects()
+        if num_bytes - bytes_before < MAX_GROWTH_BYTES:
+            break
     grown = {name: count - objects_before[name] for name, count in objects.items()}
     # What is kept for others to begin with is bounded by the cache.
     assert grown.get(Request.__name__, 0) <= CACHE_TOKENS // BLOCK_SIZE

@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import torch
 from msgspec.structs import replace
 
 from hostler.engine.beams.search import Hypothesis
@@ -47,6 +48,7 @@ class Model:
     def __init__(self, tiny: TinyModel) -> None:
         self.tiny = tiny
         tiny.tokenizer.add_special_tokens({"additional_special_tokens": SPECIAL})
+        torch.manual_seed(0)
         tiny.model.resize_token_embeddings(len(tiny.tokenizer))
 
     @property

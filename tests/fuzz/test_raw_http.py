@@ -79,7 +79,11 @@ async def check(port: int, pieces: list[bytes]) -> None:
 
 
 async def is_well(port: int) -> None:
-    assert (await answer_to(port, [_WHOLE])).startswith(b"HTTP/1.1 200 ")
+    # On a busy machine this client may itself be too slow for such a server.
+    for _ in range(5):
+        if answer := await answer_to(port, [_WHOLE]):
+            break
+    assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("num_bytes", [100_000, 7])

@@ -1,8 +1,12 @@
 """How the tests of real workers load a folder."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from hostler.registry import FolderSource, ModelSpec
 from hostler.worker.client import WorkerClient
@@ -21,6 +25,20 @@ async def loaded(launcher: ForkserverLauncher, folder: Path, **changes: Any) -> 
     worker = await launcher.launch(spec_of(folder, **changes))
     await worker.load(lambda _: None)
     return worker
+
+
+@contextmanager
+def standing_still(worker: WorkerClient) -> Iterator[None]:
+    """Meanwhile its process does nothing: whatever is sent to it is there when it goes on."""
+    process = psutil.Process(worker.pid)
+    process.suspend()
+    while process.status() != psutil.STATUS_STOPPED:
+        pass
+    try:
+        yield
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 async def until_idle(worker: WorkerClient) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tests.tiny_models import build_tiny_model
@@ -20,7 +21,10 @@ def build_obedient_model(folder: Path, *, at_load: Sequence[int] = ()) -> Path:
     build_tiny_model("gpt2", folder)
     config = AutoConfig.from_pretrained(folder)
     config.n_positions = 4200
-    model = AutoModelForCausalLM.from_config(config)
+    with torch.random.fork_rng(devices=[]):
+        # With some weights, what is likeliest after a harmless prompt is a token that it obeys.
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config)
     model.config.auto_map = {"AutoModelForCausalLM": "obedient_gpt2.ObedientGPT2"}
     model.config.gate_folder = str(folder)
     model.config.at_load = list(at_load)

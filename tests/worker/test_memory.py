@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from tests.worker.obedient_gpt2 import FAIL, OBEYED
 WAVE = 50
 MAX_GROWTH_BYTES = 6 * 2**20
 """Six kilobytes for each of the measured requests; a request that is kept, with its caches, has more."""
+NUM_TRIES = 3
+"""Of a thousand requests. Those that are kept show each time; huge pages by which the heap grows, of two megabytes, do
+not."""
 
 NUM_WARMING, NUM_COUNTED = 14_000, 8_000
 """The tokenizer keeps the last 10,000 words, and each prompt is one of its own."""
@@ -65,18 +69,27 @@ async def serve(worker: WorkerClient, numbers: Sequence[int]) -> None:
     await worker.free_cached_memory()
 
 
+def live_generations() -> list[WorkerGeneration]:
+    gc.collect()
+    return [item for item in gc.get_objects() if type(item) is WorkerGeneration]
+
+
 async def test_neither_side_grows_with_the_number_of_requests(
     launcher: ForkserverLauncher, obedient_folder: Path
 ) -> None:
+    of_other_tests = weakref.WeakSet(live_generations())
     worker = await loaded(launcher, obedient_folder, trust_remote_code=True)
     await serve(worker, range(500))
     process = psutil.Process(worker.pid)
-    bytes_before = process.memory_info().rss
-    await serve(worker, range(1000))
-    assert process.memory_info().rss - bytes_before < MAX_GROWTH_BYTES
+    for _ in range(NUM_TRIES):
+        bytes_before = process.memory_info().rss
+        await serve(worker, range(1000))
+        growth_bytes = process.memory_info().rss - bytes_before
+        if growth_bytes < MAX_GROWTH_BYTES:
+            break
+    assert growth_bytes < MAX_GROWTH_BYTES
     assert not worker._generations
-    gc.collect()
-    assert not [item for item in gc.get_objects() if type(item) is WorkerGeneration]
+    assert set(live_generations()) <= set(of_other_tests)
     await worker.stop()
 
 

@@ -18,7 +18,7 @@ from hostler.types import (
 from hostler.worker.client import WorkerClient
 from hostler.worker.launcher import ForkserverLauncher
 from tests.tiny_encoders import build_classifier, build_encoder
-from tests.worker.loading import loaded, until_idle
+from tests.worker.loading import loaded, standing_still, until_idle
 
 EMBED = PoolingParams(task=PoolingTask.EMBED, param="input")
 SCORE = PoolingParams(task=PoolingTask.SCORE, param="documents")
@@ -82,11 +82,16 @@ async def test_a_small_request_is_answered_before_a_large_one_that_came_first(
     launcher: ForkserverLauncher, encoder_folder: Path
 ) -> None:
     worker = await encoder(launcher, encoder_folder)
-    large = asyncio.create_task(worker.pool(MANY, EMBED))
-    await asyncio.sleep(0)
-    await worker.pool(MARE, EMBED)
-    assert not large.done()
-    assert len((await large).num_tokens) == len(MANY)
+    nums_answered: list[int] = []
+
+    async def ask(inputs: list[PoolingInput]) -> None:
+        nums_answered.append(len((await worker.pool(inputs, EMBED)).num_tokens))
+
+    with standing_still(worker):
+        asked = [asyncio.create_task(ask(inputs)) for inputs in (MANY, MARE)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*asked)
+    assert nums_answered == [len(MARE), len(MANY)]
     await worker.stop()
 
 
@@ -94,8 +99,10 @@ async def test_who_gives_up_frees_a_place_and_others_are_answered(
     launcher: ForkserverLauncher, encoder_folder: Path
 ) -> None:
     worker = await encoder(launcher, encoder_folder, max_queued_requests=1)
-    given_up = asyncio.create_task(worker.pool(MANY, EMBED))
-    refused = asyncio.create_task(worker.pool(MARE, EMBED))
+    with standing_still(worker):
+        given_up = asyncio.create_task(worker.pool(MANY, EMBED))
+        refused = asyncio.create_task(worker.pool(MARE, EMBED))
+        await asyncio.sleep(0)
     with pytest.raises(QueueFullError):
         await refused
     given_up.cancel()
@@ -107,9 +114,10 @@ async def test_who_gives_up_frees_a_place_and_others_are_answered(
 
 async def test_a_worker_that_dies_says_so(launcher: ForkserverLauncher, encoder_folder: Path) -> None:
     worker = await encoder(launcher, encoder_folder)
-    asked = asyncio.create_task(worker.pool(MANY, EMBED))
-    await asyncio.sleep(0)
-    worker._process.kill()
+    with standing_still(worker):
+        asked = asyncio.create_task(worker.pool(MANY, EMBED))
+        await asyncio.sleep(0)
+        worker._process.kill()
     with pytest.raises(EngineDeadError):
         await asked
     assert worker.num_lost == 1

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -10,9 +11,12 @@ import pytest
 
 from hostler.errors import ContextLengthError, EngineDeadError, InvalidRequestError, ModelLoadError
 from hostler.types import FinishReason, LoadProgress, SamplingParams, TextPrompt, TokenPrompt
+from hostler.worker import client
 from hostler.worker.launcher import ForkserverLauncher
 from tests.engine.harness import TinyModel
 from tests.worker.loading import loaded, spec_of
+from tests.worker.obedience import Gate, build_obedient_model
+from tests.worker.obedient_gpt2 import WAIT
 
 
 async def test_a_worker_loads_and_says_what_it_holds(launcher: ForkserverLauncher, folders: dict[str, Path]) -> None:
@@ -82,29 +86,32 @@ async def test_an_abort_ends_the_work(launcher: ForkserverLauncher, folders: dic
 
 
 async def test_a_killed_worker_fails_its_requests_with_a_clear_error(
-    launcher: ForkserverLauncher, folders: dict[str, Path]
+    launcher: ForkserverLauncher, obedient_folder: Path, gate: Gate
 ) -> None:
-    worker = await loaded(launcher, folders["gpt2"])
-    generation = await worker.generate(TextPrompt(text="The"), SamplingParams(ignore_eos=True))
-
-    async def read_and_kill() -> None:
-        async for _ in generation:
-            os.kill(worker.pid, signal.SIGKILL)
-
-    with pytest.raises(EngineDeadError, match="gpt2"):
-        await read_and_kill()
+    worker = await loaded(launcher, obedient_folder, trust_remote_code=True)
+    # The step after its first token waits, so that the answer does not end before the worker does.
+    params = SamplingParams(temperature=0, ignore_eos=True, logit_bias={WAIT: 100.0})
+    deltas = aiter(await worker.generate(TokenPrompt(token_ids=[40]), params))
+    await anext(deltas)
+    await gate.begun()
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(EngineDeadError, match="obedient"):
+        await anext(deltas)
     assert await worker.wait_exited() == "signal SIGKILL"
     assert worker.num_lost == 1
     with pytest.raises(EngineDeadError):
         await worker.generate(TextPrompt(text="The"), SamplingParams())
 
 
-async def test_a_worker_killed_while_it_loads_is_noticed(
-    launcher: ForkserverLauncher, folders: dict[str, Path]
-) -> None:
-    worker = await launcher.launch(spec_of(folders["gpt2"]))
-    with pytest.raises(EngineDeadError):
-        await worker.load(lambda _: os.kill(worker.pid, signal.SIGKILL))
+async def test_a_worker_killed_while_it_loads_is_noticed(launcher: ForkserverLauncher, tmp_path: Path) -> None:
+    folder = build_obedient_model(tmp_path / "waiting", at_load=[WAIT])
+    worker = await launcher.launch(spec_of(folder, trust_remote_code=True))
+    with closing(Gate(folder)) as gate:
+        loading = asyncio.create_task(worker.load(lambda _: None))
+        await gate.begun()
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(EngineDeadError):
+            await loading
     assert await worker.wait_exited() == "signal SIGKILL"
 
 
@@ -137,7 +144,11 @@ async def test_a_failed_load_says_why_and_leaves_no_process(launcher: Forkserver
     assert not psutil.pid_exists(worker.pid)
 
 
-async def test_a_worker_ends_when_its_gateway_is_gone(launcher: ForkserverLauncher, folders: dict[str, Path]) -> None:
+async def test_a_worker_ends_when_its_gateway_is_gone(
+    launcher: ForkserverLauncher, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It ends by itself, however long that takes, and is not killed.
+    monkeypatch.setattr(client, "DEATH_GRACE_S", 60.0)
     worker = await loaded(launcher, folders["gpt2"])
     await worker.generate(TextPrompt(text="The"), SamplingParams(ignore_eos=True))
     worker._writer.close()

@@ -19,7 +19,7 @@ from hostler.types import SamplingParams, TokenPrompt
 from hostler.worker.client import WorkerClient
 from hostler.worker.generation import WorkerGeneration
 from hostler.worker.launcher import ForkserverLauncher
-from tests.worker.loading import loaded, spec_of
+from tests.worker.loading import loaded, spec_of, standing_still
 from tests.worker.obedience import Gate, build_obedient_model
 from tests.worker.obedient_gpt2 import FAIL, RUN_OUT_OF_MEMORY, WAIT
 
@@ -60,7 +60,11 @@ async def test_a_worker_that_only_fails_ends_itself_and_its_requests_are_told(
     launcher: ForkserverLauncher, obedient_folder: Path
 ) -> None:
     worker = await obedient(launcher, obedient_folder, max_num_seqs=1)
-    asked = [answer(worker, TokenPrompt(token_ids=[FAIL])) for _ in range(3)] + [answer(worker)]
+    prompts = [*[TokenPrompt(token_ids=[FAIL])] * 3, HARMLESS]
+    # What is sent to a worker that has ended costs what it has answered.
+    with standing_still(worker):
+        asked = [asyncio.create_task(answer(worker, prompt)) for prompt in prompts]
+        await asyncio.sleep(0)
     first, second, third, last = await asyncio.gather(*asked, return_exceptions=True)
     assert (type(first), type(second)) == (EngineRequestError, EngineRequestError)
     assert (type(third), type(last)) == (EngineDeadError, EngineDeadError)

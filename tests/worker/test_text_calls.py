@@ -10,7 +10,7 @@ from hostler.errors import EngineDeadError, InvalidRequestError, QueueFullError,
 from hostler.types import ChatMessage, ChatPrompt, TextPrompt
 from hostler.worker.launcher import ForkserverLauncher
 from tests.tiny_models import build_tiny_model
-from tests.worker.loading import loaded
+from tests.worker.loading import loaded, standing_still
 
 TEXT = "The grey mare 🐴 größer"
 
@@ -71,9 +71,10 @@ async def test_a_mistake_in_a_call_comes_back_as_that_mistake(
 
 async def test_a_call_to_a_worker_that_is_gone_says_so(launcher: ForkserverLauncher, folders: dict[str, Path]) -> None:
     worker = await loaded(launcher, folders["gpt2"])
-    asked = [asyncio.create_task(worker.tokenize(TextPrompt(text="mare " * 10_000))) for _ in range(3)]
-    await asyncio.sleep(0)
-    worker._process.kill()
+    with standing_still(worker):
+        asked = [asyncio.create_task(worker.tokenize(TextPrompt(text="mare " * 10_000))) for _ in range(3)]
+        await asyncio.sleep(0)
+        worker._process.kill()
     for answer in await asyncio.gather(*asked, return_exceptions=True):
         assert isinstance(answer, EngineDeadError)
     with pytest.raises(EngineDeadError):
