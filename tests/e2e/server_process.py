@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -76,6 +77,8 @@ class ServerProcess:
     ) -> None:
         if self.process.poll() is None:
             for process in [*self.family(), self.process]:
-                process.kill()
+                # Some end by themselves when their parent is gone.
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
         self.process.wait(END_TIMEOUT_S)
         self.process.stdout.close()

@@ -18,6 +18,15 @@ PHONE = {"width": 390, "height": 844}
 expect.set_options(timeout=20_000)
 """Milliseconds until something that is awaited counts as absent; only a slow machine takes many."""
 
+LAUNCH_MS = 90_000
+"""Chromium's first start reads hundreds of MB from the disk."""
+
+SAID_LASTS = """
+const soon = window.setTimeout;
+window.setTimeout = (act, ms, ...rest) => soon(act, [2000, 8000].includes(ms) ? 1e6 : ms, ...rest);
+"""
+"""Has a page go on saying what it says for two seconds ("Copied") or eight (a notice): a test may be held up longer."""
+
 NETWORK = "Failed to load resource"
 """How the browser's console begins to tell of an answer that is an error: many tests want one."""
 
@@ -34,7 +43,7 @@ async def browser() -> AsyncIterator[Browser]:
     assert executable is not None, "install Debian's chromium: apt-get install chromium"
     async with async_playwright() as playwright:
         # Tests may run as root, in a container without the kernel's namespaces.
-        browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"], timeout=LAUNCH_MS)
         yield browser
         await browser.close()
 

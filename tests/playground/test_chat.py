@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, expect
 
 from hostler.errors import EngineDeadError
 from hostler.types import ChatPrompt
-from tests.playground.conftest import give_key, opened
+from tests.playground.conftest import SAID_LASTS, give_key, opened
 from tests.playground.gateway import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -137,10 +137,14 @@ async def test_probabilities_are_shown_for_the_token_that_is_pointed_at(page: Pa
     await say(page, "Hello")
     tokens = page.locator(".token")
     await expect(tokens).to_have_count(16)
+    # What comes after the last token may still move the others away from the pointer.
+    await expect(page.get_by_role("button", name="Regenerate")).to_be_visible()
     await tokens.nth(1).hover()
     rivals = page.locator(".rivals li")
     await expect(rivals.first).to_contain_text("60.7%")  # exp(-1/2), as the fake has it
     await expect(rivals.nth(1)).to_contain_text("rival0")
+    # Else a token that scrolls below the pointer counts as pointed at.
+    await page.mouse.move(0, 0)
     await tokens.first.focus()
     await page.keyboard.press("ArrowRight")
     await page.keyboard.press("ArrowRight")
@@ -178,8 +182,9 @@ async def test_a_load_is_shown_while_an_answer_waits_for_it(page: Page, gateway:
     model.load_gate = asyncio.Event()
     await open_chat(page, gateway)
     await say(page, "Hello")
+    # The server tells it after five seconds.
     await expect(page.get_by_role("article", name="tiny-chat").locator(".wait")).to_contain_text(
-        "loading", timeout=15_000
+        "loading", timeout=60_000
     )
     model.load_gate.set()
     await expect(page.get_by_role("article", name="tiny-chat").locator(".body")).to_contain_text("word15")
@@ -202,6 +207,7 @@ async def test_an_answer_is_copied_also_where_the_browser_has_no_clipboard_for_p
 ) -> None:
     gateway.launcher.model("tiny-chat").answer = "**Neigh.**"
     async with opened(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
+        await page.add_init_script(SAID_LASTS)
         if not is_local:
             await page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
         await open_chat(page, gateway)

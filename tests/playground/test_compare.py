@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from hostler.errors import ModelLoadError
-from tests.playground.conftest import give_key, opened
+from tests.playground.conftest import SAID_LASTS, give_key, opened
 from tests.playground.gateway import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -52,6 +52,7 @@ async def test_one_that_fails_does_not_end_the_others(page: Page, gateway: Gatew
 async def test_a_comparison_is_shared_by_its_address_without_the_key(browser: Browser) -> None:
     async with Gateway(api_key="sk-right") as gateway:
         async with opened(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
+            await page.add_init_script(SAID_LASTS)
             await page.goto(f"{gateway.url}/playground#/compare?models=tiny-chat,tiny-text,other-text")
             await give_key(page, "sk-right")
             await page.get_by_label("Prompt", exact=True).fill("What is a horse?")

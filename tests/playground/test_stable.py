@@ -9,6 +9,7 @@ from hostler.errors import ModelLoadError
 from hostler.memory import Estimate
 from hostler.testing.estimator import footprint
 from hostler.types import LoadProgress
+from tests.playground.conftest import SAID_LASTS
 from tests.playground.gateway import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -25,6 +26,7 @@ async def press(page: Page, action: str, model_id: str) -> None:
 
 
 async def test_a_load_is_shown_with_its_progress_and_ends_in_memory(page: Page, gateway: Gateway) -> None:
+    await page.add_init_script(SAID_LASTS)
     model = gateway.launcher.model("tiny-chat")
     model.load_gate = asyncio.Event()
     await page.goto(f"{gateway.url}/playground")
